@@ -1,0 +1,96 @@
+"""What a task is: what is sampled, the target, the loss window, the score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+HELD_OUT = {"validation": 1_000_000_007, "test": 1_000_000_009}  # generator seeds that no training run uses
+
+
+@dataclass
+class Batch:
+    """Sequences with what is asked of the last L of their T steps. Leading dimension K optional, one entry per net.
+
+    s: input (B, T, N). target: (B, L, O) for squared error, class numbers (B, L) for cross-entropy.
+    weight: (B, L), how much each step counts. info: named facts per trial, (B, ...), for slicing and plots.
+    """
+
+    s: Tensor
+    target: Tensor
+    weight: Tensor
+    info: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.weight.shape[-2]
+
+    @property
+    def last(self) -> int:
+        """L, the number of steps at the end that carry a target."""
+        return self.weight.shape[-1]
+
+    def __getitem__(self, index) -> Batch:
+        """The trials with these indices, of a batch without a net dimension."""
+        info = {name: value[index] for name, value in self.info.items()}
+        return Batch(self.s[index], self.target[index], self.weight[index], info)
+
+    def to(self, *args, **kwargs) -> Batch:
+        """As Tensor.to; class numbers keep their dtype."""
+        device = torch.empty(0).to(*args, **kwargs).device
+        target = self.target.to(*args, **kwargs) if self.target.is_floating_point() else self.target.to(device)
+        return Batch(self.s.to(*args, **kwargs), target, self.weight.to(*args, **kwargs), self.info)
+
+    @staticmethod
+    def per_net(batches: Sequence[Batch], index: Tensor) -> Batch:
+        """One batch per net, s (K, B, T, N) and so on: net k gets batches[index[k]]. Without info."""
+        parts = [torch.stack([getattr(b, name) for b in batches])[index] for name in ("s", "target", "weight")]
+        return Batch(*parts)
+
+
+class Task:
+    """A task. Subclasses set the attributes and implement `sample`.
+
+    chance: the score of the best constant answer. metric: "mse" (lower is better) or "accuracy" (higher is better).
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    tags: ClassVar[tuple[str, ...]] = ()
+    input_size: int
+    output_size: int
+    chance: float
+    metric: Literal["mse", "accuracy"]
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """n training sequences, drawn with this (CPU) generator."""
+        raise NotImplementedError
+
+    def held_out(self, split: Literal["validation", "test"], n: int = 10_000) -> Batch:
+        """n sequences for choosing ("validation") or reporting ("test"): always the same, never trained on."""
+        if split not in HELD_OUT:
+            raise ValueError(f"split must be validation or test, got {split!r}")
+        return self.sample(n, torch.Generator().manual_seed(HELD_OUT[split]))
+
+    def loss(self, y: Tensor, batch: Batch) -> Tensor:
+        """Mean loss over weighted steps: y (B, L, O) -> (), or (K, B, L, O) -> (K,). Squared error or cross-entropy, nats."""
+        if self.metric == "mse":
+            error = (y - batch.target).square().mean(-1)
+        else:
+            target = batch.target.expand(y.shape[:-1])
+            error = F.cross_entropy(y.flatten(0, -2), target.flatten(), reduction="none").view(target.shape)
+        return _weighted(error, batch.weight)
+
+    def score(self, y: Tensor, batch: Batch) -> Tensor:
+        """The metric over weighted steps: y (B, L, O) -> (), or (K, B, L, O) -> (K,)."""
+        if self.metric == "mse":
+            return _weighted((y - batch.target).square().mean(-1), batch.weight)
+        return _weighted((y.argmax(-1) == batch.target).to(y.dtype), batch.weight)
+
+
+def _weighted(x: Tensor, weight: Tensor) -> Tensor:
+    return (x * weight).sum((-2, -1)) / weight.sum((-2, -1))

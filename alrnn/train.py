@@ -1,0 +1,288 @@
+"""Training: many nets in one pass (`fit`), and P x seed sweeps (`sweep`)."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from io import StringIO
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .model import ALRNN, Ensemble, Init
+from .tasks import Batch, Task
+
+
+class DivergedError(RuntimeError):
+    """Training left the finite numbers. Attributes: step, net (index in the list), seed, P."""
+
+    def __init__(self, step: int, net: int, seed: int, P: int):
+        super().__init__(
+            f"loss or gradient not finite at step {step} in net {net} (P={P}, seed={seed}); "
+            "try a smaller learning rate, stronger clipping, or diverged='drop' to go on without it"
+        )
+        self.step, self.net, self.seed, self.P = step, net, seed, P
+
+
+@dataclass
+class History:
+    """What happened in training, S steps of K nets.
+
+    loss, grad_norm: (S, K), task loss and norm of the gradient before clipping. lr: (S,). P, seed: per net.
+    diverged: net index -> step at which it left the finite numbers. seconds: wall time, all nets together.
+    """
+
+    loss: np.ndarray
+    grad_norm: np.ndarray
+    lr: np.ndarray
+    P: list[int]
+    seed: list[int]
+    diverged: dict[int, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def table(self, every: int = 1) -> pd.DataFrame:
+        """Tidy: one row per net and step (every `every`-th), columns net, P, seed, step, loss, grad_norm."""
+        S, K = self.loss.shape
+        steps = np.arange(0, S, every)
+        return pd.DataFrame(
+            {
+                "net": np.tile(np.arange(K), len(steps)),
+                "P": np.tile(self.P, len(steps)),
+                "seed": np.tile(self.seed, len(steps)),
+                "step": np.repeat(steps, K),
+                "loss": self.loss[steps].ravel(),
+                "grad_norm": self.grad_norm[steps].ravel(),
+            }
+        )
+
+
+def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:
+    """MAR penalty of K nets: A (K, M), W (K, M, M), h (K, M) -> (K,), over the first `units` units.
+
+    sum_i (a_i - 1)^2 + sum_{j != i} W_ij^2 + h_i^2 with a_i = A_ii + W_ii; it is 0 exactly if each of these units holds
+    its value for ever (Schmidt et al. 2021; a sum, as in Brenner & Koppe 2026).
+    """
+    rows, eye = W[:, :units], torch.eye(W.shape[-1], dtype=W.dtype, device=W.device)[:units]
+    hold = rows + A[:, :units, None] * eye - eye
+    off = rows * (1 - eye)
+    a = (hold * eye).sum(-1)
+    return (a.square() + off.square().sum(-1) + h[:, :units].square()).sum(-1)
+
+
+def fit(
+    nets: ALRNN | Sequence[ALRNN],
+    task: Task,
+    steps: int = 1000,
+    batch_size: int = 64,
+    lr: float = 5e-3,
+    warmup: float = 0.05,
+    schedule: Literal["cosine", "constant"] = "cosine",
+    clip: float = 0.1,
+    tau: float = 0.0,
+    regularised: int | None = None,
+    diverged: Literal["raise", "drop"] = "raise",
+    progress: bool = True,
+) -> History:
+    """Train nets in place by Adam, all in one pass; each sees the data stream of its own seed.
+
+    Training nets together equals training each alone: losses, clipping and Adam's moments are per net, and nets of one
+    seed see the same data whatever their P.
+
+    Args:
+        nets: one net or a list with equal sizes, dtype and device, any P.
+        lr: peak learning rate. warmup: share of the steps with rising rate. schedule: what follows.
+        clip: largest gradient norm per net.
+        tau: strength of manifold-attractor regularisation. regularised: on how many units, M // 2 by default.
+        diverged: what to do when a net's loss or gradient is not finite: stop, or go on and leave it as it is.
+
+    Raises:
+        DivergedError: with step, net and seed.
+        ValueError: nets that do not fit the task or each other, or settings out of range.
+    """
+    settings = locals()
+    nets = [nets] if isinstance(nets, ALRNN) else list(nets)
+    ensemble = Ensemble(nets)
+    _check_fit(nets, task, settings)
+    like = ensemble.lower
+    M = nets[0].hidden_size
+    units = M // 2 if regularised is None else regularised
+    seeds = sorted({net.seed for net in nets})
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    stream = torch.tensor([seeds.index(net.seed) for net in nets])
+    adam = torch.optim.Adam([ensemble.theta], lr=lr, fused=True)
+    rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: _rate(step, steps, warmup, schedule))
+    losses, norms, rates, lost = [], [], [], {}
+    start = time.perf_counter()
+    for step in tqdm(range(steps), disable=not progress, desc=f"{len(nets)} nets", leave=False):
+        batches = [task.sample(batch_size, generator) for generator in generators]
+        batch = (batches[0] if len(seeds) == 1 else Batch.per_net(batches, stream)).to(like)
+        y, _ = ensemble(batch.s, last=batch.last)
+        loss = task.loss(y, batch)
+        objective = loss
+        if tau > 0:
+            p = ensemble.parts()
+            objective = loss + tau * manifold_attractor(p["A"], p["W"], p["h"], units)
+        adam.zero_grad()
+        objective.sum().backward()
+        grad = ensemble.theta.grad
+        assert grad is not None
+        norm = grad.norm(dim=1)
+        finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
+        if not finite.all():
+            for k in (~finite).nonzero().ravel().tolist():
+                if diverged == "raise":
+                    raise DivergedError(step, k, nets[k].seed, nets[k].nonlinear_size)
+                lost.setdefault(k, step)
+        grad.mul_((clip / norm.clamp(min=clip))[:, None])
+        if lost:  # no gradient, no momentum: the net stays where it was
+            for tensor in (grad, *(adam.state[ensemble.theta].get(m) for m in ("exp_avg", "exp_avg_sq"))):
+                if tensor is not None:
+                    tensor[list(lost)] = 0.0
+        rates.append(rate.get_last_lr()[0])
+        adam.step()
+        rate.step()
+        losses.append(loss.detach())
+        norms.append(norm)
+    ensemble.write_to(nets)
+    return History(
+        torch.stack(losses).cpu().numpy(),
+        torch.stack(norms).cpu().numpy(),
+        np.array(rates),
+        [net.nonlinear_size for net in nets],
+        [net.seed for net in nets],
+        lost,
+        time.perf_counter() - start,
+    )
+
+
+@torch.no_grad()
+def evaluate(nets: Sequence[ALRNN], task: Task, batch: Batch, chunk: int = 500) -> Tensor:
+    """The task's score of each net on one batch, (K,), computed `chunk` sequences at a time."""
+    ensemble = Ensemble(nets)
+    batch = batch.to(ensemble.lower)
+    y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk)]
+    return task.score(torch.cat(y, dim=1), batch)
+
+
+@dataclass
+class Sweep:
+    """A trained P x seed sweep.
+
+    table: one row per net: task, M, P, seed, init, the settings of `fit`, train_loss (mean of the last 5% of steps),
+        validation and test score, diverged (step or missing), seconds (of the whole sweep / number of nets), version.
+    nets: in the order of the rows. history: of all nets; None where loaded from a file.
+    """
+
+    table: pd.DataFrame
+    nets: list[ALRNN]
+    history: History | None = None
+
+    def net(self, P: int, seed: int) -> ALRNN:
+        """The net with this P and seed."""
+        found = [n for n in self.nets if n.nonlinear_size == P and n.seed == seed]
+        if not found:
+            raise KeyError(f"no net with P={P} and seed={seed} in this sweep")
+        return found[0]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write table and weights to one .npz file."""
+        sizes = [(n.input_size, n.hidden_size, n.nonlinear_size, n.output_size, n.seed, asdict(n.init)) for n in self.nets]
+        theta = Ensemble(self.nets).theta.detach().cpu().numpy()
+        with open(path, "wb") as file:
+            np.savez(file, theta=theta, sizes=json.dumps(sizes), table=self.table.to_json(orient="table", index=False))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Sweep:
+        """Read what `save` wrote. Nothing is unpickled."""
+        with np.load(path, allow_pickle=False) as file:
+            theta, sizes = torch.from_numpy(file["theta"]), json.loads(str(file["sizes"]))
+            table = pd.read_json(StringIO(str(file["table"])), orient="table")
+        nets = [ALRNN(*size[:4], seed=size[4], init=Init(**size[5])).to(theta.dtype) for size in sizes]
+        ensemble = Ensemble(nets)
+        with torch.no_grad():
+            ensemble.theta.copy_(theta)
+        ensemble.write_to(nets)
+        return cls(table, nets)
+
+
+def sweep(
+    task: Task,
+    hidden_size: int,
+    nonlinear_sizes: Iterable[int],
+    seeds: int | Iterable[int] = 10,
+    init: str | Init = "slow",
+    **settings,
+) -> Sweep:
+    """Train one net for each P and seed, all in one pass, and score them on the held-out sets.
+
+    Args:
+        nonlinear_sizes: the values of P. seeds: a number of seeds, 0, 1, ..., or the seeds themselves.
+        settings: of `fit`.
+
+    Raises:
+        ValueError: no P or no seeds; else as `fit` and `ALRNN`.
+    """
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    sizes = list(nonlinear_sizes)
+    if not sizes or not seeds:
+        raise ValueError(f"a sweep needs at least one P and one seed, got {sizes} and {seeds}")
+    nets = [
+        ALRNN(task.input_size, hidden_size, P, task.output_size, seed=seed, init=init) for P in sizes for seed in seeds
+    ]
+    history = fit(nets, task, **settings)
+    tail = max(1, len(history.loss) // 20)
+    defaults = {k: v.default for k, v in inspect.signature(fit).parameters.items() if v.default is not v.empty}
+    table = pd.DataFrame(
+        {
+            "task": task.name,
+            "M": hidden_size,
+            "P": history.P,
+            "seed": history.seed,
+            "init": nets[0].init.kind,
+            **{name: (defaults | settings)[name] for name in defaults if name not in ("progress", "diverged")},
+            "train_loss": history.loss[-tail:].mean(0),
+            "validation": evaluate(nets, task, task.held_out("validation")).cpu().numpy(),
+            "test": evaluate(nets, task, task.held_out("test")).cpu().numpy(),
+            "diverged": pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64"),
+            "seconds": history.seconds / len(nets),
+            "version": "dev",
+        }
+    )
+    return Sweep(table, nets, history)
+
+
+def _rate(step: int, steps: int, warmup: float, schedule: str) -> float:
+    """Share of the peak learning rate at this step: a linear rise, then constant or a half cosine to 0."""
+    rise = max(1, round(warmup * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 1.0 if schedule == "constant" else (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
+
+
+def _check_fit(nets, task, settings):
+    sizes = (nets[0].input_size, nets[0].output_size)
+    if sizes != (task.input_size, task.output_size):
+        raise ValueError(f"{task.name} has input and output size {(task.input_size, task.output_size)}, the nets {sizes}")
+    for name in ("steps", "batch_size"):
+        if not isinstance(settings[name], int) or settings[name] < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {settings[name]!r}")
+    for name in ("lr", "clip"):
+        if not settings[name] > 0:
+            raise ValueError(f"{name} must be above 0, got {settings[name]!r}")
+    if not settings["tau"] >= 0:
+        raise ValueError(f"tau must be at least 0, got {settings['tau']!r}")
+    if not 0 <= settings["warmup"] <= 1:
+        raise ValueError(f"warmup must be between 0 and 1, got {settings['warmup']!r}")
+    for name, allowed in {"schedule": ("cosine", "constant"), "diverged": ("raise", "drop")}.items():
+        if settings[name] not in allowed:
+            raise ValueError(f"{name} must be one of {allowed}, got {settings[name]!r}")
