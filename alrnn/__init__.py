@@ -1,5 +1,7 @@
 """Almost-Linear RNNs: how much nonlinearity does a sequence model need, and what for?"""
 
+__version__ = "0.1.0"  # here alone: packaging reads it, and it also holds in a bare source tree
+
 from . import datasets, recurrence, tasks
 from .model import ALRNN, Ensemble, Init
 from .train import DivergedError, History, Sweep, evaluate, fit, sweep

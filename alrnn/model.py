@@ -2,13 +2,15 @@ r"""The Almost-Linear RNN, its initialisations, and ensembles of many nets train
 
     z_t = A z_{t-1} + W phi(z_{t-1}) + C s_t + h,      y_t = D z_t + b
 
-phi is the identity on the first M - P units (linear units) and ReLU on the last P (PWL units). Brenner & Koppe, TMLR 2026.
+phi is the identity on the first M - P units (linear units) and ReLU on the last P (PWL units).
+Source: Brenner & Koppe, TMLR 2026.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from .recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
+SEEDS = 1_000_000_000  # a net's seed is below, those of data lie above (`alrnn.tasks.base`): no two streams coincide
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,17 @@ class Init:
     D: float = 0.1
     threshold: float = 0.0  # h on PWL units
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in ("paper", "slow", "rotation", "spread"):
             raise ValueError(f"init must be one of paper, slow, rotation, spread, got {self.kind!r}")
-        if self.units is not None and self.units < 0:
-            raise ValueError(f"units must be at least 0, got {self.units}")
+        if self.units is not None:
+            integer("units", self.units, 0)
+        low, high = self.time_constants
+        if not 0 < low <= high < math.inf:
+            raise ValueError(f"time_constants must be two rising numbers of steps above 0, got {self.time_constants}")
+        for name in ("value", "pwl", "W", "C", "D", "threshold"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
 
     def draw(self, M: int, P: int, N: int, O: int, seed: int) -> dict[str, Tensor]:  # noqa: E741
         """Weights in float64. Nets of one seed share their draws whatever P is."""
@@ -93,14 +102,14 @@ class ALRNN(nn.Module):
 
     Args:
         input_size: N. hidden_size: M. nonlinear_size: P, 0 <= P <= M. output_size: O.
-        seed: of the initial weights and, in `alrnn.fit`, of the training data.
+        seed: of the initial weights and, in `alrnn.fit`, of the training data; below a thousand million.
         init: a kind by name or an `Init`.
 
     Parameters (attributes): A (M,), zero on linear units; W (M, M); C (M, N); h (M,); D (O, M); b (O,).
     Buffers: pwl (M,) bool; lower (M,), -inf on linear units and 0 on PWL units.
 
     Raises:
-        ValueError: sizes out of range.
+        ValueError: sizes or seed out of range, or no such init.
     """
 
     A: Tensor
@@ -122,22 +131,19 @@ class ALRNN(nn.Module):
         init: str | Init = "paper",
     ):
         super().__init__()
-        for name, size in {"input_size": input_size, "hidden_size": hidden_size, "output_size": output_size}.items():
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {size!r}")
-        if not isinstance(nonlinear_size, int) or not 0 <= nonlinear_size <= hidden_size:
-            raise ValueError(f"nonlinear_size must be between 0 and hidden_size = {hidden_size}, got {nonlinear_size!r}")
-        self.input_size, self.hidden_size = input_size, hidden_size
-        self.nonlinear_size, self.output_size = nonlinear_size, output_size
-        self.seed = seed
+        self.input_size = N = integer("input_size", input_size, 1)
+        self.hidden_size = M = integer("hidden_size", hidden_size, 1)
+        self.nonlinear_size = P = integer("nonlinear_size", nonlinear_size, 0, M, "hidden_size")
+        self.output_size = integer("output_size", output_size, 1)
+        self.seed = integer("seed", seed, 0, SEEDS - 1)
         self.init = Init(init) if isinstance(init, str) else init  # type: ignore[arg-type]
-        weights = self.init.draw(hidden_size, nonlinear_size, input_size, output_size, seed)
-        for name in PARTS:
-            self.register_parameter(name, nn.Parameter(weights[name].to(torch.get_default_dtype())))
-        pwl = torch.arange(hidden_size) >= hidden_size - nonlinear_size
+        if not isinstance(self.init, Init):
+            raise ValueError(f"init must be a kind by name or an Init, got {init!r}")
+        for name, value in self.init.draw(M, P, N, self.output_size, self.seed).items():
+            self.register_parameter(name, nn.Parameter(value.to(torch.get_default_dtype())))
+        pwl = torch.arange(M) >= M - P
         self.register_buffer("pwl", pwl)
-        lower = torch.zeros(hidden_size, dtype=self.W.dtype).masked_fill(~pwl, -torch.inf)
-        self.register_buffer("lower", lower)
+        self.register_buffer("lower", torch.zeros(M, dtype=self.W.dtype).masked_fill(~pwl, -torch.inf))
 
     def forward(self, s: Tensor, z0: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run on input s (B, T, N) from state z0 (B, M), zero by default.
@@ -146,25 +152,22 @@ class ALRNN(nn.Module):
             y (B, T, O) and z (B, T, M); z[:, t] is the state after s[:, t].
 
         Raises:
-            ValueError: wrong shape, T = 0, another device, or NaN in s or z0.
+            ValueError: wrong shape, B = 0 or T = 0, another device, or NaN or infinite values in s or z0.
             TypeError: a dtype other than the weights'.
         """
-        s = check_input(s, self)
+        check_input("s", s, self.W, ("B", "T", self.input_size))
         if z0 is None:
             z0 = s.new_zeros(s.shape[0], self.hidden_size)
-        elif z0.shape != (s.shape[0], self.hidden_size):
-            raise ValueError(f"z0 must have shape {(s.shape[0], self.hidden_size)}, got {tuple(z0.shape)}")
-        elif torch.isnan(z0).any():
-            raise ValueError("z0 contains NaN")
-        weights = [x.unsqueeze(0) for x in (self.A * self.pwl, self.W, self.C, self.h, self.lower)]
-        z = recurrence(s, z0.unsqueeze(0), *weights)[0]
+        check_input("z0", z0, self.W, (s.shape[0], self.hidden_size))
+        A, W, C, h, lower = (x.unsqueeze(0) for x in (self.A * self.pwl, self.W, self.C, self.h, self.lower))
+        z = recurrence(s, z0.unsqueeze(0), A, W, C, h, lower)[0]
         return z @ self.D.mT + self.b, z
 
     def jacobian(self, bits: Tensor | Sequence[int]) -> Tensor:
         """The map's Jacobian in the region with these bits (P,): A + W diag(1, ..., 1, bits), (M, M)."""
         on = torch.as_tensor(bits, device=self.W.device)
         if on.shape != (self.nonlinear_size,):
-            raise ValueError(f"bits must have shape ({self.nonlinear_size},), one per PWL unit, got {tuple(on.shape)}")
+            raise ValueError(f"bits must be {self.nonlinear_size}, one for each PWL unit, got shape {tuple(on.shape)}")
         if not ((on == 0) | (on == 1)).all():
             raise ValueError("bits must be 0 or 1")
         gate = torch.ones_like(self.h)
@@ -176,8 +179,8 @@ class ALRNN(nn.Module):
         return copy.deepcopy(self)
 
     def extra_repr(self) -> str:
-        M, P, N, O = self.hidden_size, self.nonlinear_size, self.input_size, self.output_size  # noqa: E741
-        return f"N={N}, M={M}, P={P}, O={O}, seed={self.seed}, init={self.init.kind}"
+        sizes = f"N={self.input_size}, M={self.hidden_size}, P={self.nonlinear_size}, O={self.output_size}"
+        return f"{sizes}, seed={self.seed}, init={self.init.kind}"
 
 
 class Ensemble(nn.Module):
@@ -196,11 +199,14 @@ class Ensemble(nn.Module):
             raise ValueError("an ensemble needs at least one net")
         if len({(n.input_size, n.hidden_size, n.output_size, n.W.dtype, n.W.device) for n in nets}) > 1:
             raise ValueError("nets of one ensemble must share input, hidden and output size, dtype and device")
-        self.shapes = {name: getattr(nets[0], name).shape for name in PARTS}
-        flat = [torch.cat([getattr(net, name).detach().flatten() for name in PARTS]) for net in nets]
-        self.theta = nn.Parameter(torch.stack(flat))
+        weights = [[getattr(net, name) for name in PARTS] for net in nets]
+        self.shapes = {name: w.shape for name, w in zip(PARTS, weights[0], strict=True)}
+        self.theta = nn.Parameter(torch.stack([torch.cat([w.detach().flatten() for w in ws]) for ws in weights]))
+        free = [torch.cat([torch.full_like(w, w.requires_grad).flatten() for w in ws]) for ws in weights]
+        self.trainable: Tensor  # (K, n), 1 where a net's weight requires a gradient, else 0
         self.pwl: Tensor
         self.lower: Tensor
+        self.register_buffer("trainable", torch.stack(free))
         self.register_buffer("pwl", torch.stack([net.pwl for net in nets]))
         self.register_buffer("lower", torch.stack([net.lower for net in nets]))
 
@@ -217,31 +223,49 @@ class Ensemble(nn.Module):
 
         Returns:
             y (K, B, L, O) and z (K, B, L, M).
+
+        Raises:
+            ValueError, TypeError: as ALRNN.
         """
         p = self.parts()
+        K, _, N = p["C"].shape
+        each = isinstance(s, Tensor) and s.dim() == 4
+        check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
         z0 = s.new_zeros(len(self.theta), s.shape[-3], p["W"].shape[-1])
         z = recurrence(s, z0, p["A"], p["W"], p["C"], p["h"], self.lower, last)
         return z @ p["D"].mT.unsqueeze(1) + p["b"][:, None, None], z
 
     def write_to(self, nets: Sequence[ALRNN]) -> None:
-        """Copy the weights into nets of the same sizes, in order."""
+        """Copy the weights into K nets of the same sizes, in order."""
         with torch.no_grad():
-            for k, net in enumerate(nets):
-                for name, value in self.parts().items():
-                    getattr(net, name).copy_(value[k])
+            for name, values in self.parts().items():
+                for net, value in zip(nets, values, strict=True):
+                    getattr(net, name).copy_(value)
 
 
-def check_input(s: Tensor, net: ALRNN) -> Tensor:
-    """s itself, if it is a (B, T, N) float tensor without NaN that fits the net; else one clear error."""
-    if not isinstance(s, Tensor) or s.dtype != net.W.dtype:
-        kind = s.dtype if isinstance(s, Tensor) else type(s).__name__
-        raise TypeError(f"s must be a {net.W.dtype} tensor, as the net's weights, got {kind}")
-    if s.dim() != 3 or s.shape[2] != net.input_size:
-        raise ValueError(f"s must have shape (B, T, {net.input_size}), got {tuple(s.shape)}")
-    if s.shape[0] == 0 or s.shape[1] == 0:
-        raise ValueError(f"s must hold at least one sequence and one step, got {tuple(s.shape)}")
-    if s.device != net.W.device:
-        raise ValueError(f"s is on {s.device}, the net on {net.W.device}")
-    if torch.isnan(s).any():
-        raise ValueError("s contains NaN")
-    return s
+def integer(name: str, value: object, low: int, high: int | None = None, named: str = "") -> int:
+    """The value as an int, if it is an integer (also one of numpy's) from low to high; else one clear error."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = low - 1
+    if number < low or (high is not None and number > high):
+        span = f"of at least {low}" if high is None else f"from {low} to {f'{named} = ' if named else ''}{high}"
+        raise ValueError(f"{name} must be an integer {span}, got {value!r}")
+    return number
+
+
+def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
+    """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
+    if not isinstance(x, Tensor) or x.dtype != like.dtype:
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
+    fits = x.dim() == len(shape) and all(isinstance(m, str) or n == m for n, m in zip(x.shape, shape, strict=True))
+    if not fits:
+        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
+    if x.numel() == 0:
+        raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
+    if x.device != like.device:
+        raise ValueError(f"{name} is on {x.device}, the net on {like.device}")
+    if not torch.isfinite(x).all():
+        raise ValueError(f"{name} contains NaN or infinite values")

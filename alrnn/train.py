@@ -9,9 +9,8 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from io import StringIO
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .model import ALRNN, Ensemble, Init
+from . import __version__
+from .model import ALRNN, Ensemble, Init, integer
 from .tasks import Batch, Task
+from .tasks.base import HELD_OUT, TRAINING
 
 
 class DivergedError(RuntimeError):
@@ -69,14 +70,12 @@ class History:
 def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:
     """MAR penalty of K nets: A (K, M), W (K, M, M), h (K, M) -> (K,), over the first `units` units.
 
-    sum_i (a_i - 1)^2 + sum_{j != i} W_ij^2 + h_i^2 with a_i = A_ii + W_ii; it is 0 exactly if each of these units holds
-    its value for ever (Schmidt et al. 2021; a sum, as in Brenner & Koppe 2026).
+    sum_i (a_i - 1)^2 + sum_{j != i} W_ij^2 + h_i^2 with a_i = A_ii + W_ii; it is 0 exactly if each of these units, left
+    without input, holds its value (a PWL unit: one above 0) for ever. Source: Schmidt et al. 2021; a sum since Brenner
+    & Koppe 2026.
     """
-    rows, eye = W[:, :units], torch.eye(W.shape[-1], dtype=W.dtype, device=W.device)[:units]
-    hold = rows + A[:, :units, None] * eye - eye
-    off = rows * (1 - eye)
-    a = (hold * eye).sum(-1)
-    return (a.square() + off.square().sum(-1) + h[:, :units].square()).sum(-1)
+    change = W + torch.diag_embed(A - 1)  # z_t - z_{t-1} = change z_{t-1} + h
+    return change[:, :units].square().sum((1, 2)) + h[:, :units].square().sum(1)
 
 
 def fit(
@@ -96,39 +95,37 @@ def fit(
     """Train nets in place by Adam, all in one pass; each sees the data stream of its own seed.
 
     Training nets together equals training each alone: losses, clipping and Adam's moments are per net, and nets of one
-    seed see the same data whatever their P.
+    seed see the same data whatever their P. Weights with requires_grad = False stay as they are.
 
     Args:
         nets: one net or a list with equal sizes, dtype and device, any P.
         lr: peak learning rate. warmup: share of the steps with rising rate. schedule: what follows.
-        clip: largest gradient norm per net.
+        clip: largest gradient norm per net; infinity for no clipping.
         tau: strength of manifold-attractor regularisation. regularised: on how many units, M // 2 by default.
         diverged: what to do when a net's loss or gradient is not finite: stop, or go on and leave it as it is.
 
     Raises:
-        DivergedError: with step, net and seed.
+        DivergedError: with step, net and seed; all nets are then as before the call.
         ValueError: nets that do not fit the task or each other, or settings out of range.
     """
     settings = locals()
     nets = [nets] if isinstance(nets, ALRNN) else list(nets)
     ensemble = Ensemble(nets)
     _check_fit(nets, task, settings)
-    like = ensemble.lower
-    M = nets[0].hidden_size
-    units = M // 2 if regularised is None else regularised
+    units = _regularised(regularised, nets[0].hidden_size)
     seeds = sorted({net.seed for net in nets})
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    generators = [torch.Generator().manual_seed(TRAINING + seed) for seed in seeds]
     stream = torch.tensor([seeds.index(net.seed) for net in nets])
     adam = torch.optim.Adam([ensemble.theta], lr=lr, fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: _rate(step, steps, warmup, schedule))
-    losses, norms, rates, lost = [], [], [], {}
+    losses, norms, rates = [], [], []
+    lost: dict[int, int] = {}
     start = time.perf_counter()
     for step in tqdm(range(steps), disable=not progress, desc=f"{len(nets)} nets", leave=False):
         batches = [task.sample(batch_size, generator) for generator in generators]
-        batch = (batches[0] if len(seeds) == 1 else Batch.per_net(batches, stream)).to(like)
+        batch = (batches[0] if len(seeds) == 1 else Batch.per_net(batches, stream)).to(ensemble.lower)
         y, _ = ensemble(batch.s, last=batch.last)
-        loss = task.loss(y, batch)
-        objective = loss
+        objective = loss = task.loss(y, batch)
         if tau > 0:
             p = ensemble.parts()
             objective = loss + tau * manifold_attractor(p["A"], p["W"], p["h"], units)
@@ -136,6 +133,7 @@ def fit(
         objective.sum().backward()
         grad = ensemble.theta.grad
         assert grad is not None
+        grad.mul_(ensemble.trainable)
         norm = grad.norm(dim=1)
         finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
         if not finite.all():
@@ -143,7 +141,7 @@ def fit(
                 if diverged == "raise":
                     raise DivergedError(step, k, nets[k].seed, nets[k].nonlinear_size)
                 lost.setdefault(k, step)
-        grad.mul_((clip / norm.clamp(min=clip))[:, None])
+        grad.mul_((clip / norm).clamp(max=1)[:, None])
         if lost:  # no gradient, no momentum: the net stays where it was
             for tensor in (grad, *(adam.state[ensemble.theta].get(m) for m in ("exp_avg", "exp_avg_sq"))):
                 if tensor is not None:
@@ -166,11 +164,17 @@ def fit(
 
 
 @torch.no_grad()
-def evaluate(nets: Sequence[ALRNN], task: Task, batch: Batch, chunk: int = 500) -> Tensor:
-    """The task's score of each net on one batch, (K,), computed `chunk` sequences at a time."""
+def evaluate(nets: ALRNN | Sequence[ALRNN], task: Task, batch: Batch, chunk: int = 500) -> Tensor:
+    """The task's score of each net on one batch, (K,), computed `chunk` sequences at a time.
+
+    Raises:
+        ValueError: nets that do not fit the task or each other, or a batch that does not fit the nets.
+    """
+    nets = [nets] if isinstance(nets, ALRNN) else list(nets)
     ensemble = Ensemble(nets)
+    _check_sizes(nets, task)
     batch = batch.to(ensemble.lower)
-    y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk)]
+    y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk, dim=-3)]
     return task.score(torch.cat(y, dim=1), batch)
 
 
@@ -196,18 +200,23 @@ class Sweep:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write table and weights to one .npz file."""
-        sizes = [(n.input_size, n.hidden_size, n.nonlinear_size, n.output_size, n.seed, asdict(n.init)) for n in self.nets]
-        theta = Ensemble(self.nets).theta.detach().cpu().numpy()
+        net = ("input_size", "hidden_size", "nonlinear_size", "output_size", "seed")
+        nets = [{name: getattr(n, name) for name in net} | {"init": asdict(n.init)} for n in self.nets]
+        dtypes = self.table.dtypes.astype(str).to_dict()
+        text = np.array([json.dumps(nets), json.dumps(dtypes), self.table.to_csv(index=False)])
         with open(path, "wb") as file:
-            np.savez(file, theta=theta, sizes=json.dumps(sizes), table=self.table.to_json(orient="table", index=False))
+            np.savez(file, text=text, theta=Ensemble(self.nets).theta.detach().cpu().numpy())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Sweep:
         """Read what `save` wrote. Nothing is unpickled."""
         with np.load(path, allow_pickle=False) as file:
-            theta, sizes = torch.from_numpy(file["theta"]), json.loads(str(file["sizes"]))
-            table = pd.read_json(StringIO(str(file["table"])), orient="table")
-        nets = [ALRNN(*size[:4], seed=size[4], init=Init(**size[5])).to(theta.dtype) for size in sizes]
+            theta, text = torch.from_numpy(file["theta"]), file["text"].tolist()
+        table = pd.read_csv(StringIO(text[2]), dtype=json.loads(text[1]), float_precision="round_trip")
+        nets = []
+        for net in json.loads(text[0]):
+            net["init"]["time_constants"] = tuple(net["init"]["time_constants"])
+            nets.append(ALRNN(**net | {"init": Init(**net["init"])}).to(theta.dtype))
         ensemble = Ensemble(nets)
         with torch.no_grad():
             ensemble.theta.copy_(theta)
@@ -221,7 +230,7 @@ def sweep(
     nonlinear_sizes: Iterable[int],
     seeds: int | Iterable[int] = 10,
     init: str | Init = "slow",
-    **settings,
+    **settings: Any,
 ) -> Sweep:
     """Train one net for each P and seed, all in one pass, and score them on the held-out sets.
 
@@ -230,18 +239,21 @@ def sweep(
         settings: of `fit`.
 
     Raises:
-        ValueError: no P or no seeds; else as `fit` and `ALRNN`.
+        ValueError: no P or no seeds, or one twice; else as `fit` and `ALRNN`.
     """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     sizes = list(nonlinear_sizes)
-    if not sizes or not seeds:
-        raise ValueError(f"a sweep needs at least one P and one seed, got {sizes} and {seeds}")
+    seeds = list(seeds) if isinstance(seeds, Iterable) else list(range(seeds))
+    for name, values in (("P", sizes), ("seed", seeds)):
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"a sweep needs at least one {name} and each only once, got {values}")
     nets = [
         ALRNN(task.input_size, hidden_size, P, task.output_size, seed=seed, init=init) for P in sizes for seed in seeds
     ]
     history = fit(nets, task, **settings)
     tail = max(1, len(history.loss) // 20)
-    defaults = {k: v.default for k, v in inspect.signature(fit).parameters.items() if v.default is not v.empty}
+    used = {k: v.default for k, v in inspect.signature(fit).parameters.items() if v.default is not v.empty} | settings
+    used["regularised"] = _regularised(used["regularised"], hidden_size)
+    scores = {split: evaluate(nets, task, task.held_out(split)).double().cpu().numpy() for split in HELD_OUT}
     table = pd.DataFrame(
         {
             "task": task.name,
@@ -249,13 +261,12 @@ def sweep(
             "P": history.P,
             "seed": history.seed,
             "init": nets[0].init.kind,
-            **{name: (defaults | settings)[name] for name in defaults if name not in ("progress", "diverged")},
-            "train_loss": history.loss[-tail:].mean(0),
-            "validation": evaluate(nets, task, task.held_out("validation")).cpu().numpy(),
-            "test": evaluate(nets, task, task.held_out("test")).cpu().numpy(),
+            **{name: used[name] for name in used if name not in ("progress", "diverged")},
+            "train_loss": history.loss[-tail:].mean(0, dtype=float),
+            **scores,
             "diverged": pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64"),
             "seconds": history.seconds / len(nets),
-            "version": "dev",
+            "version": __version__,
         }
     )
     return Sweep(table, nets, history)
@@ -269,18 +280,26 @@ def _rate(step: int, steps: int, warmup: float, schedule: str) -> float:
     return 1.0 if schedule == "constant" else (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
 
-def _check_fit(nets, task, settings):
-    sizes = (nets[0].input_size, nets[0].output_size)
-    if sizes != (task.input_size, task.output_size):
-        raise ValueError(f"{task.name} has input and output size {(task.input_size, task.output_size)}, the nets {sizes}")
+def _regularised(units: int | None, M: int) -> int:
+    return M // 2 if units is None else integer("regularised", units, 0, M, "hidden_size")
+
+
+def _check_sizes(nets: Sequence[ALRNN], task: Task) -> None:
+    expected, sizes = (task.input_size, task.output_size), (nets[0].input_size, nets[0].output_size)
+    if sizes != expected:
+        raise ValueError(f"{task.name} has input and output size {expected}, the nets {sizes}")
+
+
+def _check_fit(nets: Sequence[ALRNN], task: Task, settings: dict[str, Any]) -> None:
+    _check_sizes(nets, task)
     for name in ("steps", "batch_size"):
-        if not isinstance(settings[name], int) or settings[name] < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {settings[name]!r}")
-    for name in ("lr", "clip"):
-        if not settings[name] > 0:
-            raise ValueError(f"{name} must be above 0, got {settings[name]!r}")
-    if not settings["tau"] >= 0:
-        raise ValueError(f"tau must be at least 0, got {settings['tau']!r}")
+        integer(name, settings[name], 1)
+    if not 0 < settings["lr"] < math.inf:
+        raise ValueError(f"lr must be above 0 and finite, got {settings['lr']!r}")
+    if not settings["clip"] > 0:
+        raise ValueError(f"clip must be above 0, got {settings['clip']!r}")
+    if not 0 <= settings["tau"] < math.inf:
+        raise ValueError(f"tau must be at least 0 and finite, got {settings['tau']!r}")
     if not 0 <= settings["warmup"] <= 1:
         raise ValueError(f"warmup must be between 0 and 1, got {settings['warmup']!r}")
     for name, allowed in {"schedule": ("cosine", "constant"), "diverged": ("raise", "drop")}.items():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-HELD_OUT = {"validation": 1_000_000_007, "test": 1_000_000_009}  # generator seeds that no training run uses
+# Generator seeds of data. Those of weights are below 1e9, and torch looks at 32 bits only: no two streams coincide.
+HELD_OUT: dict[Literal["validation", "test"], int] = {"validation": 1_000_000_007, "test": 1_000_000_009}
+TRAINING = 2_000_000_000  # plus the net's seed
 
 
 @dataclass
@@ -34,22 +36,23 @@ class Batch:
         """L, the number of steps at the end that carry a target."""
         return self.weight.shape[-1]
 
-    def __getitem__(self, index) -> Batch:
-        """The trials with these indices, of a batch without a net dimension."""
+    def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> Batch:
+        """The trials with these indices, one or many, as a batch; of a batch without a net dimension."""
+        index = [index] if isinstance(index, int) else index
         info = {name: value[index] for name, value in self.info.items()}
         return Batch(self.s[index], self.target[index], self.weight[index], info)
 
-    def to(self, *args, **kwargs) -> Batch:
-        """As Tensor.to; class numbers keep their dtype."""
-        device = torch.empty(0).to(*args, **kwargs).device
-        target = self.target.to(*args, **kwargs) if self.target.is_floating_point() else self.target.to(device)
-        return Batch(self.s.to(*args, **kwargs), target, self.weight.to(*args, **kwargs), self.info)
+    def to(self, *args: Any, **kwargs: Any) -> Batch:
+        """As Tensor.to; class numbers keep their dtype, info stays where it is."""
+        s = self.s.to(*args, **kwargs)
+        target = self.target.to(*args, **kwargs) if self.target.is_floating_point() else self.target.to(s.device)
+        return Batch(s, target, self.weight.to(*args, **kwargs), self.info)
 
     @staticmethod
     def per_net(batches: Sequence[Batch], index: Tensor) -> Batch:
         """One batch per net, s (K, B, T, N) and so on: net k gets batches[index[k]]. Without info."""
-        parts = [torch.stack([getattr(b, name) for b in batches])[index] for name in ("s", "target", "weight")]
-        return Batch(*parts)
+        s, target, weight = (torch.stack([getattr(b, x) for b in batches])[index] for x in ("s", "target", "weight"))
+        return Batch(s, target, weight)
 
 
 class Task:
@@ -77,7 +80,11 @@ class Task:
         return self.sample(n, torch.Generator().manual_seed(HELD_OUT[split]))
 
     def loss(self, y: Tensor, batch: Batch) -> Tensor:
-        """Mean loss over weighted steps: y (B, L, O) -> (), or (K, B, L, O) -> (K,). Squared error or cross-entropy, nats."""
+        """Mean over the weighted steps of the squared error or the cross-entropy (nats).
+
+        y: outputs of all steps, or of the last L at least, (B, T, O) -> (), or (K, B, T, O) -> (K,).
+        """
+        y = y[..., -batch.last :, :]
         if self.metric == "mse":
             error = (y - batch.target).square().mean(-1)
         else:
@@ -86,10 +93,10 @@ class Task:
         return _weighted(error, batch.weight)
 
     def score(self, y: Tensor, batch: Batch) -> Tensor:
-        """The metric over weighted steps: y (B, L, O) -> (), or (K, B, L, O) -> (K,)."""
+        """The metric over the weighted steps; y as for `loss`."""
         if self.metric == "mse":
-            return _weighted((y - batch.target).square().mean(-1), batch.weight)
-        return _weighted((y.argmax(-1) == batch.target).to(y.dtype), batch.weight)
+            return self.loss(y, batch)
+        return _weighted((y[..., -batch.last :, :].argmax(-1) == batch.target).to(y.dtype), batch.weight)
 
 
 def _weighted(x: Tensor, weight: Tensor) -> Tensor:

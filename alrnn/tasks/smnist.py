@@ -49,6 +49,8 @@ class SequentialMNIST(Task):
         ]:
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        if not isinstance(blank, int) or blank < 0:
+            raise ValueError(f"blank must be an integer of at least 0, got {blank!r}")
         self.by, self.size, self.data, self.permuted, self.blank = by, size, data, permuted, blank
         self.input_size = size if by == "row" else 1
         self.parts = {split: (self._sequences(x), torch.from_numpy(y)) for split, (x, y) in _splits(data).items()}
@@ -61,9 +63,12 @@ class SequentialMNIST(Task):
         """The first n held-out digits, all of them by default."""
         if split not in ("validation", "test"):
             raise ValueError(f"split must be validation or test, got {split!r}")
+        here = len(self.parts[split][1])
+        if n is not None and not 1 <= n <= here:
+            raise ValueError(f"n must be from 1 to {here}, the {split} digits there are, got {n}")
         return self._batch(split, slice(n))
 
-    def _batch(self, split: str, index) -> Batch:
+    def _batch(self, split: str, index: Tensor | slice) -> Batch:
         x, label = self.parts[split][0][index], self.parts[split][1][index]
         s = F.pad(x, (0, 0, 0, self.blank))
         return Batch(s, label[:, None], torch.ones(len(label), 1), {"label": label})
