@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 book: notebooks
 	rm -rf _build
 	$(VENV)/bin/jupyter-book build executed/book --config _config.yml --path-output . -W -n --keep-going
-	$(PY) -m pytest -q tests/site.py
+	$(PY) -m pytest -q tests/test_site.py
 	@echo "Open $(CURDIR)/_build/html/index.html, or run: make serve"
 
 test: lint unit notebooks
