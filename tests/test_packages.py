@@ -44,7 +44,7 @@ def test_conda_users_get_the_same() -> None:
     python, pip, nested = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
     assert python.startswith(f"python{PROJECT['requires-python']}") and pip == "pip"
     first, *lines, last = nested["pip"]
-    assert (first, last) == ("--constraint requirements.lock", "--no-deps --editable .")
+    assert (first, last) == ("--constraint requirements.lock", "--editable .")
     assert pins(lines) == {canonicalize_name(r.name): LOCK[canonicalize_name(r.name)] for r in DIRECT}
 
 
