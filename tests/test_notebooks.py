@@ -64,7 +64,7 @@ def test_in_the_form_that_the_tool_writes(path: Path) -> None:
 
 @every_notebook
 def test_install_cell_comes_first(path: Path) -> None:
-    """Held by what it says and does, not through the tool: one line, the configured address, only where alrnn is missing."""
+    """Held by what it says and does: one line, the configured address, and only where alrnn is missing."""
     settings = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
     first = cells(path, "code")[0]
     assert len(first.splitlines()) == 1
