@@ -296,7 +296,8 @@ def variable_copy_decoder(symbols: int = 5, delay: int = 50, window: int = 50, a
 
     Given that a recall is on, the position i due has probabilities p_i, whatever the symbols are; the cue says more
     about i, but as it says nothing of the symbols it can only shift all logits alike. What is left is p_i on symbol i:
-    a vote of the symbols that may be due.
+    a vote of the symbols that may be due. The cross-entropy optimum holds the same vote: by convexity it may be taken
+    unchanged by every renaming of the classes and every exchange of positions equally likely to be due.
 
     Impossible without error, by any affine logits, even ones that differ from step to step, if two cue times are
     possible at some step of recall: take the positions i != j that they make due, and classes a != b. The margin of a
@@ -314,7 +315,8 @@ def variable_copy_decoder(symbols: int = 5, delay: int = 50, window: int = 50, a
 def variable_copy_limits(symbols: int = 5, window: int = 50, alphabet: int = 4) -> CopyLimits:
     """Accuracy of `variable_copy_decoder`, over all alphabet^symbols sequences and all cue times; no sampling.
 
-    Among tied symbols the first of the alphabet is said, as argmax does; the accuracy per symbol does not depend on it.
+    Among tied symbols the first of the alphabet is said, as argmax does. The accuracy per symbol does not depend on
+    it, that of whole sequences does.
 
     Raises:
         ValueError: more than a million sequences.
