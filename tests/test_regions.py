@@ -264,6 +264,11 @@ def test_repeated_and_defective_eigenvalues():
         assert np.isnan(modes.left[1:3]).all() and np.isinf(modes.condition[1:3]).all()
         assert np.allclose(modes.left[[0, 3]] @ matrix, np.diag([1, 0]) @ modes.left[[0, 3]], atol=1e-7)
         assert np.allclose(modes.left[[0, 3]] @ modes.right[:, [0, 3]], np.eye(2), atol=1e-7)
+    turn = np.zeros((5, 5))
+    turn[:2, :2], turn[2:, 2:] = [[0.6, -0.7], [0.7, 0.6]], 0.5 * np.eye(3) + np.eye(3, k=1)
+    modes = rg.spectrum(build(turn, 0), [])  # a pair beside a defective eigenvalue
+    assert modes.left[:2] @ modes.right[:, :2] == pytest.approx(np.eye(2)) and np.isnan(modes.left[2:]).all()
+    assert modes.left[:2] @ turn == pytest.approx(modes.eigenvalues[:2, None] * modes.left[:2])
     nilpotent = rg.spectrum(build(np.eye(3, k=1), 0), [])
     assert np.isnan(nilpotent.left).all() and (nilpotent.time_constants == 0).all()
     identity = rg.spectrum(build(np.eye(3), 0), [])
@@ -659,8 +664,7 @@ def test_lesion_scores():
         net.C.fill_(1.0)
 
     def score(net):
-        with torch.no_grad():
-            return net(torch.ones(1, 4, 1, dtype=torch.float64))[0][0, -1, 0]
+        return net(torch.ones(1, 4, 1, dtype=torch.float64))[0][0, -1, 0]
 
     found = rg.lesion_scores(net, score)
     assert found.intact == 4 and (found.lesioned == [4, 1]).all() and (found.drop == [0, 3]).all()
@@ -688,7 +692,7 @@ def test_analysis_leaves_the_net_and_the_random_state_alone():
     rg.alignment(rg.spectrum(net, seen.bits[0]), 0, z)
     rg.fixed_points(net, s=torch.ones(2)), rg.cycles(net, 2)
     rg.linearise(net, 0), rg.freeze(net, 1, 2.0)
-    rg.lesion_scores(net, lambda n: n(s)[0].mean().item())
+    rg.lesion_scores(net, lambda n: n(s)[0].mean())
 
     assert all(torch.equal(x, before[name]) for name, x in net.state_dict().items())
     assert all(torch.equal(p.grad, grads[name]) and p.requires_grad for name, p in net.named_parameters())
