@@ -44,7 +44,7 @@ LARGEST_REVIEW = 1 << 20  # bytes; the longest real one has under 14 kB
 
 
 class DataError(RuntimeError):
-    """A data file is missing, truncated, altered or cannot be fetched; the message says where it was sought and what to do."""
+    """A data file is missing, truncated, altered or out of reach; the message says where it was sought, what to do."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class DataFile:
     """One file: its path below each data folder, and how to know it again.
 
     `size` is in bytes, as published. `sha256` is that of the file or, if `unpacked` (bytes) is given, of the content of
-    this gzip file, so that a recompressed copy is as good as the original. `also` lists other files that may take its place.
+    this gzip file, so that a recompressed copy is as good as the original. `also` lists files that may take its place.
     """
 
     path: str
@@ -76,12 +76,26 @@ class DataSet:
 
 
 _LECUN = "LeCun, Bottou, Bengio & Haffner (1998), Proceedings of the IEEE 86(11), 2278-2324, doi:10.1109/5.726791"
-_MNIST_AT = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-
-
-def _idx(name: str, size: int, unpacked: int, sha256: str) -> DataFile:
-    return DataFile(f"mnist/{name}-ubyte.gz", size, sha256, f"{_MNIST_AT}{name}-ubyte.gz", unpacked)
-
+_MNIST = tuple(
+    DataFile(
+        f"mnist/{name}-ubyte.gz", size, sha256, f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}-ubyte.gz", full
+    )
+    for name, size, full, sha256 in (
+        ("train-images-idx3", 9912422, 47040016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        ("train-labels-idx1", 28881, 60008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        ("t10k-images-idx3", 1648877, 7840016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        ("t10k-labels-idx1", 4542, 10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    )
+)
+_IMDB = DataFile(
+    "aclImdb_v1.tar.gz",
+    84125825,
+    "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+    "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+    also=(  # the same labelled reviews without the 50,000 unlabelled ones, better compressed
+        DataFile("aclImdb.tar.xz", 19968380, "6a236c050d1861da0ccb5488b271b5c4f3352d384703cd885da1967f3334e184"),
+    ),
+)
 
 REGISTRY: dict[str, DataSet] = {
     entry.name: entry
@@ -100,29 +114,7 @@ REGISTRY: dict[str, DataSet] = {
             "CC BY-SA 3.0",
             _LECUN,
             "http://yann.lecun.com/exdb/mnist/",
-            (
-                _idx(
-                    "train-images-idx3",
-                    9912422,
-                    47040016,
-                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                ),
-                _idx(
-                    "train-labels-idx1",
-                    28881,
-                    60008,
-                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                ),
-                _idx(
-                    "t10k-images-idx3",
-                    1648877,
-                    7840016,
-                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                ),
-                _idx(
-                    "t10k-labels-idx1", 4542, 10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
-                ),
-            ),
+            _MNIST,
         ),
         DataSet(
             "spoken-digits",
@@ -142,28 +134,14 @@ REGISTRY: dict[str, DataSet] = {
             "research use, texts not redistributed",
             "Maas, Daly, Pham, Huang, Ng & Potts (2011), Learning Word Vectors for Sentiment Analysis, ACL, 142-150",
             "https://ai.stanford.edu/~amaas/data/sentiment/",
-            (
-                DataFile(
-                    "aclImdb_v1.tar.gz",
-                    84125825,
-                    "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
-                    "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
-                    also=(  # the same labelled reviews without the 50,000 unlabelled ones, better compressed
-                        DataFile(
-                            "aclImdb.tar.xz",
-                            19968380,
-                            "6a236c050d1861da0ccb5488b271b5c4f3352d384703cd885da1967f3334e184",
-                        ),
-                    ),
-                ),
-            ),
+            (_IMDB,),
         ),
     )
 }
 
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The bundled digits, sorted by class: images (5000, 28, 28), 0 (paper) to 255 (ink), and labels (5000,), 0 to 9."""
+    """The bundled digits, sorted by class: images (5000, 28, 28), 0 (paper) to 255 (ink), labels (5000,), 0 to 9."""
     arrays = _arrays("digits")
     return arrays["images"], arrays["labels"].astype(np.int64)
 
@@ -194,11 +172,12 @@ def imdb(split: str = "train") -> tuple[list[str], NDArray[np.int64]]:
     """The film reviews: 25,000 texts as written (with HTML line breaks) and labels (25000,), 1 favourable, 0 not.
 
     `split` is "train" or "test". Unfavourable reviews come first, each half in the order of the published numbers.
+    As published, some texts occur twice, and 123 are in both splits: leave those out where that matters.
     """
     _known(split)
     path, archive = _obtain("imdb", REGISTRY["imdb"].files[0])
     try:
-        reviews = dict(_read_reviews(archive, split))
+        reviews = dict(_reviews(archive, split))
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"imdb: {path} cannot be read as an archive of reviews: {error}") from error
     order = sorted(reviews)
@@ -255,7 +234,8 @@ def _present(file: DataFile) -> str | None:
     """The first place that holds the file or its stand-in, unread."""
     forms = (file, *file.also)
     return next(
-        (place for place, folder in _folders().items() if any((folder / form.path).exists() for form in forms)), None
+        (place for place, folder in _folders().items() if any(os.path.exists(folder / form.path) for form in forms)),
+        None,
     )
 
 
@@ -265,7 +245,7 @@ def _obtain(name: str, file: DataFile) -> tuple[Path, bytes]:
     for place, folder in _folders().items():
         for form in (file, *file.also):
             path = folder / form.path
-            if not path.exists():
+            if not os.path.exists(path):  # also False where the folder may not be read
                 looked.append(f"{path} ({place}): not there")
                 continue
             try:
@@ -281,7 +261,7 @@ def _obtain(name: str, file: DataFile) -> tuple[Path, bytes]:
             return _download(file)
         except (OSError, ValueError, DataError) as error:  # requests' own errors are OSErrors
             looked.append(f"{file.url}: {error}")
-        advice = f"Fetch {file.url} by hand ({file.size / 1e6:.1f} MB), save it as FOLDER/{file.path} and set ALRNN_DATA=FOLDER."
+        advice = f"Fetch {file.url} by hand, save it as FOLDER/{file.path} and set ALRNN_DATA=FOLDER."
     else:
         advice = f"The file comes with alrnn: install it anew, or set ALRNN_DATA to a folder that holds {file.path}."
     raise DataError("\n  ".join([f"{name}: {file.path} cannot be had. Looked in", *looked]) + f"\n{advice}")
@@ -313,8 +293,8 @@ def _download(file: DataFile) -> tuple[Path, bytes]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="part-", dir=path.parent) as own:
         part = Path(own) / path.name
-        with tqdm(desc=path.name, unit="B", unit_scale=True) as bar:
-            pooch.HTTPDownloader(progressbar=bar)(file.url, str(part), None)
+        with tqdm(desc=path.name, total=file.size, unit="B", unit_scale=True) as bar:
+            pooch.HTTPDownloader(progressbar=bar, headers={"Accept-Encoding": "identity"})(file.url, str(part), None)
         content = _checked(part, file)
         os.replace(part, path)
     return path, content
@@ -332,7 +312,7 @@ def _read_idx(content: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
 
 
-def _read_reviews(archive: bytes, split: str) -> Iterator[tuple[tuple[int, int], str]]:
+def _reviews(archive: bytes, split: str) -> Iterator[tuple[tuple[int, int], str]]:
     """((label, number), text) of each review of a split.
 
     Only regular files whose whole name is that of a review are read, into memory; links, devices and all other paths

@@ -1,0 +1,51 @@
+# make book    execute the notebooks that changed, build the site into _build/html
+# make test    lint, types, unit tests, and the same notebooks (neither command repeats what the other has run)
+# make serve   the site on http://localhost:8000
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/ready
+export OMP_NUM_THREADS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: book test lint unit notebooks serve clean
+
+book: notebooks
+	rm -rf _build
+	$(VENV)/bin/jupyter-book build executed/book --config _config.yml --path-output . -W -n --keep-going
+	$(PY) -m pytest -q tests/site.py
+	@echo "Open $(CURDIR)/_build/html/index.html, or run: make serve"
+
+test: lint unit notebooks
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+unit: $(READY)
+	$(PY) -m pytest -n 2 --dist=worksteal
+
+notebooks: $(READY)
+	$(PY) tools/execute.py
+
+serve:
+	@test -f _build/html/index.html || { echo "There is no site yet; run: make book"; exit 1; }
+	python3 -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+clean:
+	rm -rf _build executed
+
+# The environment: the lock file, then alrnn itself, editable. Any Python from 3.11 on serves; choose one with
+# make PYTHON=/path/to/python.
+$(READY): requirements.lock pyproject.toml
+	@python=; for p in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	    if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$p; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "No Python 3.11 or newer (with its venv module) found; install one, or run: make PYTHON=/path/to/python" >&2; exit 1; \
+	fi; \
+	if [ ! -x $(PY) ] || [ -n "$(PYTHON)" ]; then echo "Making $(VENV) with $$($$python -V)"; $$python -m venv --clear $(VENV); fi
+	$(PY) -m pip install --quiet -r requirements.lock
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,153 @@
+"""Execute every notebook once: the tests and the site share the result.
+
+A notebook runs again only when it, the package, its data, the lock file or Python changed. It runs as a reader runs it:
+alone in an empty folder, on the built wheel rather than the checkout. Results:
+
+    executed/book/          the book with its outputs, from which the site is built
+    executed/status.json    for each notebook that passed, the hash of its sources and the seconds it took
+    executed/run/           where notebooks run; one that failed stays here, and is never taken for done
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT = 600  # seconds for one cell
+
+
+def sources(folder: Path) -> list[Path]:
+    """The files of a folder in a fixed order, without what Python or an editor leaves behind."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(p for p in files if not any(q == "__pycache__" or q[0] == "." for q in p.relative_to(folder).parts))
+
+
+def digest(root: Path, files: list[Path], *words: str) -> str:
+    h = hashlib.sha256()
+    for word in words:
+        h.update(word.encode() + b"\0")
+    for path in files:
+        content = path.read_bytes()
+        h.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
+    return h.hexdigest()
+
+
+def stamps(root: Path = ROOT) -> dict[str, str]:
+    """For each notebook, by its path in book/ without the ending, the hash of all that its result depends on."""
+    shared = [*sources(root / "alrnn"), *sources(root / "data"), root / "requirements.lock"]
+    common = digest(root, shared, platform.python_version())
+    book = root / "book"
+    notebooks = (path for path in sources(book) if path.suffix == ".ipynb")
+    return {p.relative_to(book).with_suffix("").as_posix(): digest(root, [p], common) for p in notebooks}
+
+
+def read_status(root: Path = ROOT) -> dict[str, dict]:
+    path = root / "executed" / "status.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def is_current(name: str, stamp: str, status: dict[str, dict], root: Path = ROOT) -> bool:
+    executed = root / "executed" / "book" / f"{name}.ipynb"
+    return status.get(name, {}).get("stamp") == stamp and executed.exists()
+
+
+def unpack_wheel(root: Path) -> Path:
+    """Build the wheel and lay its content into executed/wheel, to be put first on the notebooks' path."""
+    folder = root / "executed" / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    wheel.unlink()
+    return folder
+
+
+def run(names: list[str], root: Path = ROOT) -> dict[str, float]:
+    """Run the notebooks through nbmake, each alone in a folder of its own; the seconds of those that passed."""
+    wheel = unpack_wheel(root)
+    stage = root / "executed" / "run"
+    shutil.rmtree(stage, ignore_errors=True)
+    staged = {}
+    for name in names:
+        staged[name] = stage / name / Path(name).with_suffix(".ipynb").name
+        staged[name].parent.mkdir(parents=True)
+        shutil.copy(root / "book" / f"{name}.ipynb", staged[name])
+
+    env = {**os.environ, "PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
+    ask = [sys.executable, "-c", "import alrnn; print(alrnn.__file__)"]
+    found = subprocess.run(ask, cwd=stage, env=env, check=True, capture_output=True, text=True).stdout.strip()
+    if not Path(found).is_relative_to(wheel):
+        raise RuntimeError(f"the notebooks would import {found}, not the wheel in {wheel}")
+
+    report = stage / "report.xml"
+    workers = min(2, os.cpu_count() or 1, len(names))
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", f"--nbmake-timeout={TIMEOUT}", f"-n{workers}"]
+    command += ["--dist=worksteal", "-p", "no:cacheprovider", "-p", "no:benchmark", f"--rootdir={stage}"]
+    command += [f"--junitxml={report}", *(str(path.relative_to(stage)) for path in staged.values())]
+    subprocess.run(command, cwd=stage, env=env, check=False)
+
+    seconds = {}
+    if report.exists():
+        for case in ET.parse(report).iter("testcase"):
+            if len(case) == 0:  # no failure, error or skip beneath it
+                seconds[case.get("classname")] = float(case.get("time", "nan"))
+    classes = {name: path.relative_to(stage).as_posix().replace("/", ".") for name, path in staged.items()}
+    return {name: round(seconds[key], 1) for name, key in classes.items() if key in seconds}
+
+
+def copy_pages(root: Path) -> None:
+    """Lay the book's other files beside the executed notebooks, and drop what the book no longer has."""
+    book, out = root / "book", root / "executed" / "book"
+    kept = {out / path.relative_to(book) for path in sources(book)}
+    for path in sorted(out.rglob("*"), reverse=True):
+        if path.is_file() and path not in kept:
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    for path in sources(book):
+        if path.suffix != ".ipynb":
+            target = out / path.relative_to(book)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+
+
+def main(root: Path = ROOT) -> int:
+    current, status = stamps(root), read_status(root)
+    status = {name: entry for name, entry in status.items() if is_current(name, current.get(name, ""), status, root)}
+    stale = [name for name in current if name not in status]
+    (root / "executed" / "book").mkdir(parents=True, exist_ok=True)
+    copy_pages(root)
+    if stale:
+        for name, seconds in run(stale, root).items():
+            target = root / "executed" / "book" / f"{name}.ipynb"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(root / "executed" / "run" / name / target.name, target)
+            status[name] = {"stamp": current[name], "seconds": seconds}
+    failed = [name for name in stale if name not in status]
+    for name in failed:
+        (root / "executed" / "book" / f"{name}.ipynb").unlink(missing_ok=True)
+    text = json.dumps(status, indent=1, sort_keys=True) + "\n"
+    (root / "executed" / "status.json").write_text(text, encoding="utf-8")
+
+    for name in current:
+        print(f"{status[name]['seconds']:7.1f} s  {name}" if name in status else f"   failed  {name}")
+    kept = len(current) - len(stale)
+    print(f"notebooks: {len(status)} passed, {len(failed)} failed ({len(stale)} run now, {kept} unchanged since they ran)")
+    if failed:
+        print(f"the failed ones, as far as they came: {root / 'executed' / 'run'}")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
