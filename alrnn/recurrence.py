@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from . import kernel
+
 
 def phi(z: Tensor, lower: Tensor) -> Tensor:
     """max(z, lower); NaN stays NaN, and at z = lower the slope is 0, as for ReLU."""
@@ -54,63 +56,99 @@ def recurrence(
         TypeError: not floating point, or dtypes that differ.
     """
     _check(s, z0, A, W, C, h, lower, last)
-    z = _TorchRecurrence.apply(s, z0, A, W, C, h, lower)
-    return z if last is None else z[:, :, -last:]
+    inputs, last = (s, z0, A, W, C, h, lower), None if last == s.shape[-2] else last
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
+        return _Recurrence.apply(*inputs, last)
+    return _forward(*inputs, last, keep=False)[0]
 
 
-class _TorchRecurrence(torch.autograd.Function):
-    """The recurrence on torch operations. Time comes first in memory, so that every step is one contiguous block.
+def backend() -> kernel.Backend:
+    """Which code runs `recurrence` on the CPU in float32 and float64, "c" or "torch", and why. Builds the kernel if need be.
 
-    Backward, with G_t = dL/dz_t:   G_{t-1} = dL/dz_{t-1}|direct + A G_t + phi'(z_{t-1}) (W^T G_t).
-    It is made of differentiable operations on saved tensors, hence it can be differentiated again.
+    Elsewhere, on other devices and in other dtypes, and for derivatives of derivatives, it is always torch.
     """
+    return kernel.load()[1]
 
+
+class _Recurrence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, s, z0, A, W, C, h, lower):
-        x = s.movedim(-2, 0)  # (T, B, N) or (T, K, B, N)
-        T, (K, B, M) = x.shape[0], z0.shape
-        if C is None:
-            z = (x.unsqueeze(1) if s.dim() == 3 else x) + h[:, None]
-            z = z.expand(T, K, B, M).contiguous() if s.dim() == 3 and K > 1 else z
-        else:
-            z = (x.unsqueeze(1) if s.dim() == 3 else x) @ C.mT + h[:, None]  # (T, K, B, M), the drive of every step
-        WT, a, low, previous = W.mT, A[:, None], lower[:, None], z0
-        for t in range(T):
-            z[t].baddbmm_(phi(previous, low), WT).addcmul_(a, previous)
-            previous = z[t]
-        z = z.movedim(0, 2)
-        ctx.save_for_backward(s, z0, A, W, C, h, lower, z)
+    def forward(ctx, s, z0, A, W, C, h, lower, last):
+        z, kept = _forward(s, z0, A, W, C, h, lower, last, keep=True)
+        ctx.save_for_backward(s, z0, A, W, C, h, lower, z if last is None else kept)
         return z
 
     @staticmethod
     def backward(ctx, grad):
-        s, z0, A, W, C, h, lower, z = ctx.saved_tensors
-        need = ctx.needs_input_grad
-        before = torch.cat([z0.unsqueeze(2), z[:, :, :-1]], dim=2)  # z_{t-1}
-        dead = before <= lower[:, None, None]
-        g, G = torch.zeros_like(z0), []
-        for t in reversed(range(z.shape[2])):
-            g = g + grad[:, :, t]
-            G.append(g)
-            g = A[:, None] * g + (g @ W).masked_fill(dead[:, :, t], 0)
-        dz0 = g
-        G = torch.stack(G[::-1], dim=2)  # (K, B, T, M)
-        flat = G.flatten(1, 2)  # (K, BT, M)
-        ds = dA = dW = dC = dh = dlower = None
-        if need[0]:
-            ds = G if C is None else G @ C.unsqueeze(1)
-            ds = ds.sum(0) if s.dim() == 3 else ds
-        if need[2]:
-            dA = (G * before).sum((1, 2))
-        if need[3]:
-            dW = flat.mT @ phi(before, lower[:, None, None]).flatten(1, 2)
-        if need[4]:
-            dC = flat.mT @ s.flatten(-3, -2)
-        if need[5]:
-            dh = flat.sum(1)
-        if need[6]:
-            dlower = ((G @ W.unsqueeze(1)) * dead).sum((1, 2))
-        return ds, dz0 if need[1] else None, dA, dW, dC, dh, dlower
+        *inputs, kept = ctx.saved_tensors
+        library, need = _library(grad), ctx.needs_input_grad[:-1]
+        if torch.is_grad_enabled():  # this backward will be differentiated itself: the states must know how they arose
+            return *_torch_backward(need, grad, _Recurrence.apply(*inputs, None), *inputs), None
+        if library is not None:
+            return *kernel.backward(library, need, grad, kept, *inputs), None
+        return *_torch_backward(need, grad, kept, *inputs), None
+
+
+def _library(x):
+    """The C kernel if it can serve tensors like this one."""
+    served = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return kernel.load()[0] if served else None
+
+
+def _forward(s, z0, A, W, C, h, lower, last, keep):
+    """The last states, and, if `keep`, what the backward pass needs of them."""
+    library = _library(z0)
+    if library is not None:
+        return kernel.forward(library, s, z0, A, W, C, h, lower, last, keep)
+    z = _torch_forward(s, z0, A, W, C, h, lower)
+    return (z if last is None else z[:, :, -last:].clone()), z
+
+
+def _torch_forward(s, z0, A, W, C, h, lower):
+    """All states. Time comes first in memory, so that every step is one contiguous block."""
+    x = s.movedim(-2, 0)  # (T, B, N) or (T, K, B, N)
+    x = x.unsqueeze(1) if s.dim() == 3 else x
+    z = (x if C is None else x @ C.mT) + h[:, None]  # (T, K, B, M), the drive of every step
+    WT, a, low, previous = W.mT, A[:, None], lower[:, None], z0
+    for t in range(z.shape[0]):
+        z[t].baddbmm_(phi(previous, low), WT).addcmul_(a, previous)
+        previous = z[t]
+    return z.movedim(0, 2)
+
+
+def _torch_backward(need, grad, z, s, z0, A, W, C, h, lower):
+    """Gradients of the inputs that need one. With G_t = dL/dz_t, direct and through later steps,
+
+        G_{t-1} = direct + A G_t + phi'(z_{t-1}) W^T G_t.
+
+    It is made of differentiable operations, hence it can be differentiated again.
+    """
+    before = torch.cat([z0.unsqueeze(2), z[:, :, :-1]], dim=2)  # z_{t-1}
+    dead = before <= lower[:, None, None]
+    g, G = torch.zeros_like(z0), []
+    T, last = z.shape[2], grad.shape[2]
+    for t in reversed(range(T)):
+        if t >= T - last:
+            g = g + grad[:, :, t - T + last]
+        G.append(g)
+        g = A[:, None] * g + (g @ W).masked_fill(dead[:, :, t], 0)
+    dz0 = g
+    G = torch.stack(G[::-1], dim=2)  # (K, B, T, M)
+    flat = G.flatten(1, 2)  # (K, BT, M)
+    ds = dA = dW = dC = dh = dlower = None
+    if need[0]:
+        ds = G if C is None else G @ C.unsqueeze(1)
+        ds = ds.sum(0) if s.dim() == 3 else ds
+    if need[2]:
+        dA = (G * before).sum((1, 2))
+    if need[3]:
+        dW = flat.mT @ phi(before, lower[:, None, None]).flatten(1, 2)
+    if need[4]:
+        dC = flat.mT @ s.flatten(-3, -2)
+    if need[5]:
+        dh = flat.sum(1)
+    if need[6]:
+        dlower = (G @ W.unsqueeze(1)).masked_fill(~dead, 0).sum((1, 2))
+    return ds, dz0 if need[1] else None, dA, dW, dC, dh, dlower
 
 
 def _check(s, z0, A, W, C, h, lower, last):

@@ -1,6 +1,7 @@
 r"""Reading a net region by region: where its states go, what the map is there, and what each PWL unit does.
 
-The region of a state z is its bitcode: which of the P PWL units (the last P) are above 0. Inside a region the map is affine,
+The region of a state z is its bitcode: which of the P PWL units (the last P) are above 0. Inside a region the map is
+affine,
 
     z_{t+1} = J_d z_t + C s_{t+1} + h,      J_d = A + W diag(1, ..., 1, d),      d = bits of z_t.
 
@@ -16,12 +17,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from .fixedpoints import array, check_bits, jacobians
+from .fixedpoints import Cycle, FixedPoint, cycles, fixed_points
 from .model import ALRNN
+from .modes import (
+    Alignment,
+    Components,
+    Spectrum,
+    alignment,
+    array,
+    jacobians,
+    principal_components,
+    spectrum,
+    time_constants,
+)
 
 
 @dataclass(frozen=True)
@@ -89,13 +102,13 @@ def occupancy(visits: Visits, support: Literal["visited", "all"] = "visited") ->
     share = visits.counts / visits.counts.sum()
     entropy = float(-(share * np.log(share)).sum())
     n_inverse = 2.0**-P if support == "all" else 1 / R
-    # With n - R zeros in front of the ascending shares p_1..p_R, Gini's formula becomes 1 - (1 + 2 sum p_i (R - i)) / n.
+    # With n - R zeros in front of the ascending shares p_1..p_R, Gini's formula is 1 - (1 + 2 sum p_i (R - i)) / n.
     above = (np.sort(share) * np.arange(R - 1, -1, -1)).sum()
     return Occupancy(share, entropy, float(np.exp(entropy)), float(1 - (1 + 2 * above) * n_inverse), support)
 
 
 def transition_counts(visits: Visits) -> np.ndarray:
-    """How often a step led from region i to region j, (R, R); all B (T - 1) steps between two states, the last one too."""
+    """How often a step led from region i to region j, (R, R), over all B (T - 1) steps, the last one too."""
     R = len(visits.counts)
     steps = visits.index[:, :-1] * R + visits.index[:, 1:]
     return np.bincount(steps.ravel(), minlength=R * R).reshape(R, R)
@@ -104,12 +117,73 @@ def transition_counts(visits: Visits) -> np.ndarray:
 def transition_matrix(visits: Visits) -> np.ndarray:
     """Estimated probabilities of the next region given this one, (R, R); every row sums to 1.
 
-    All steps count, also the one into the last state. A region seen only at the end of sequences was never left: its row
-    says that it stays (1 on the diagonal), which is a convention, not a measurement; `transition_counts` is 0 there.
+    All steps count, also the one into the last state. A region seen only at the end of sequences was never left: its
+    row says that it stays (1 on the diagonal), a convention and no measurement; `transition_counts` is 0 there.
     """
     counts = transition_counts(visits).astype(np.float64)
     counts[np.diag_indices(len(counts))] += counts.sum(1) == 0
     return counts / counts.sum(1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class DwellTimes:
+    """The n stays of states in one region, in the order of sequences and time.
+
+    region (n,). steps (n,): length in steps. cut (n,): the stay touches the first or last state of its sequence, so
+    the true one may be longer. mean (R,): mean steps per region over all its stays, cut ones included.
+    """
+
+    region: np.ndarray
+    steps: np.ndarray
+    cut: np.ndarray
+    mean: np.ndarray
+
+
+def dwell_times(visits: Visits) -> DwellTimes:
+    """How long states stay in a region before they move on."""
+    (B, T), R = visits.index.shape, len(visits.counts)
+    enters = np.ones((B, T), dtype=bool)
+    enters[:, 1:] = visits.index[:, 1:] != visits.index[:, :-1]
+    start = np.flatnonzero(enters)
+    steps = np.diff(start, append=B * T)
+    region, first = visits.index.ravel()[start], start % max(T, 1)
+    mean = np.bincount(region, steps, minlength=R) / np.bincount(region, minlength=R)
+    return DwellTimes(region, steps, (first == 0) | (first + steps == T), mean)
+
+
+@dataclass(frozen=True)
+class Switches:
+    """How often each PWL unit crosses 0: count (P,), and rate (P,) per step, NaN if there are no steps."""
+
+    count: np.ndarray
+    rate: np.ndarray
+
+
+def switches(visits: Visits) -> Switches:
+    """Switches of each unit's bit over the B (T - 1) steps between two states."""
+    on = visits.bits[visits.index]
+    changed = on[:, 1:] != on[:, :-1]
+    count = changed.sum((0, 1))
+    return Switches(count, count / (changed.shape[0] * changed.shape[1] or np.nan))
+
+
+def contingency(visits: Visits, label: Tensor | ArrayLike) -> pd.DataFrame:
+    """How many states with each label (a column) lie in each region (a row, named by its bitcode, most visited first).
+
+    Args:
+        label: of every state (B, T), of every sequence (B, 1), or of every step, such as a task's phase (1, T).
+
+    Raises:
+        ValueError: another shape.
+    """
+    given = array(label)
+    if given.ndim != 2 or any(n not in (1, full) for n, full in zip(given.shape, visits.index.shape, strict=True)):
+        raise ValueError(f"label must have shape (B, T) = {visits.index.shape}, (B, 1) or (1, T), got {given.shape}")
+    flat = np.broadcast_to(given, visits.index.shape).ravel()
+    values, column = np.unique(flat, return_inverse=True)
+    table = np.zeros((len(visits.counts), len(values)), dtype=np.int64)
+    np.add.at(table, (visits.index.ravel(), column), 1)
+    return pd.DataFrame(table, pd.Index(visits.codes, name="region"), pd.Index(values, name="label"))
 
 
 def linearise(net: ALRNN, unit: int) -> ALRNN:
@@ -179,7 +253,7 @@ def lesion_scores(
 ) -> LesionScores:
     """What each PWL unit is worth: score(net), then score(lesion(net, unit)) for every unit; drop = intact - lesioned.
 
-    `score` takes a net and returns a number, more being better. For `freeze`, pass lambda net, unit: freeze(net, unit, v).
+    score: a net to a number, more being better. lesion: `linearise`, `silence`, or lambda net, p: freeze(net, p, v[p]).
     """
     intact = float(score(net))
     lesioned = np.array([float(score(lesion(net, unit))) for unit in range(net.nonlinear_size)])
@@ -187,15 +261,31 @@ def lesion_scores(
 
 
 __all__ = [
+    "Alignment",
+    "Components",
+    "Cycle",
+    "DwellTimes",
+    "FixedPoint",
     "LesionScores",
     "Occupancy",
+    "Spectrum",
+    "Switches",
     "Visits",
+    "alignment",
+    "contingency",
+    "cycles",
+    "dwell_times",
+    "fixed_points",
     "freeze",
     "jacobians",
     "lesion_scores",
     "linearise",
     "occupancy",
+    "principal_components",
     "silence",
+    "spectrum",
+    "switches",
+    "time_constants",
     "transition_counts",
     "transition_matrix",
     "visits",

@@ -18,7 +18,7 @@ from .model import ALRNN, PARTS
 
 @dataclass(frozen=True)
 class Affine:
-    """y = weights . s + bias, the form every linear net takes. weights: (T, N, ...). bias: (...), the output's shape."""
+    """y = weights . s + bias, the form of every linear net. weights: (T, N, ...). bias: (...), the shape of y."""
 
     weights: Tensor
     bias: Tensor

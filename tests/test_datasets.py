@@ -506,11 +506,12 @@ def test_a_cache_that_cannot_be_made(tiny, places, server):
     assert server.requests == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind this user")
-def test_a_read_only_cache(tiny, places, server):
+def test_a_read_only_cache(tiny, places):
     path = put(places["cache"] / tiny.path, CONTENT)
     path.parent.chmod(0o555)
     try:
+        if os.access(path.parent, os.W_OK):
+            pytest.skip("permissions do not bind this user")
         assert datasets.fetch("tiny") == [path]  # reading is enough while the file is good
         path.write_bytes(CONTENT[::-1])
         with pytest.raises(DataError, match="Permission denied"):

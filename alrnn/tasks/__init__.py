@@ -2,6 +2,17 @@
 
 from .adding import Adding
 from .base import Batch, Task
+from .context import RuleInversion, TwoModality
+from .copy import FixedCopy, VariableCopy
 from .smnist import SequentialMNIST
 
-__all__ = ["Adding", "Batch", "SequentialMNIST", "Task"]
+__all__ = [
+    "Adding",
+    "Batch",
+    "FixedCopy",
+    "RuleInversion",
+    "SequentialMNIST",
+    "Task",
+    "TwoModality",
+    "VariableCopy",
+]

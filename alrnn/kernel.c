@@ -1,0 +1,337 @@
+// The recurrence of recurrence.py, forward and backward, for many nets at once. The mathematics stands there; here is how it
+// is laid out so that a processor core stays busy. All of it rests on four ideas.
+//
+// 1. Lanes. Sequences do not talk to each other, so they lie side by side in vector registers: one vector holds one unit of
+//    V sequences. A chunk of up to NV vectors of sequences of one net is one task, and tasks are shared out among threads.
+//    Every matrix of a chunk is a list of rows (units), each row `lanes` numbers (sequences) long.
+// 2. Tiles. In Y += W X each number loaded into a register should be used many times. A tile of R rows of Y stays in
+//    registers while all of W's columns pass by: R * NV multiply-adds for R + NV loads. W is packed in the order it is read.
+// 3. Cache. Everything a time step needs (W, one row of states) fits the first-level cache. The backward pass collects the
+//    gradients of a block of steps and the matching states, and only then adds their products to dW, while they are in cache.
+// 4. Order. How sums are split depends on the shapes alone, never on the threads: the same input gives the same bits.
+//
+// The vector types are those of GCC and Clang, so no instruction set is named. The file includes itself for float and double.
+#ifndef REAL
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define BYTES 64 // of a vector register
+#define R 5      // rows of a tile: R * NV registers hold sums, out of 32, or of 16 without AVX-512
+#define NV 4     // vectors of a chunk
+#elif defined(__AVX__)
+#define BYTES 32
+#define R 5
+#define NV 2
+#elif defined(__aarch64__)
+#define BYTES 16
+#define R 5
+#define NV 4
+#else
+#define BYTES 16
+#define R 5
+#define NV 2
+#endif
+#define BLOCK_BYTES (384 << 10) // of gradients and states collected before they enter dW: part of a second-level cache
+#define INLINE static inline __attribute__((always_inline))
+
+typedef int64_t I;
+
+typedef struct { // the fields of kernel.py's _Job, in the same order; a gradient that is not wanted is NULL
+  const void *s, *z0, *A, *W, *C, *h, *lower, *grad; // C may be NULL. All but s and grad are contiguous
+  void *z, *marks;                                   // the last `last` states, (K, last, M, B), and what backward needs
+  void *ds, *dz0, *dA, *dWC, *dh, *dlower;           // (K, T, N, B), (K, M, B), and (K, chunks, ...): one part a chunk
+  I K, B, T, M, N, last;
+  I s_stride[4], grad_stride[4]; // of (K, B, T, N) and (K, B, last, M), in numbers
+  I lanes, block, every;         // sequences of a chunk; steps of a block; marks holds every `every`-th state
+  I threads;
+} Job;
+
+typedef struct { // what the threads of one call share
+  const Job *job;
+  int (*task)(const Job *, I net, I chunk);
+  I next, failed;
+} Pool;
+
+INLINE I round_up(I n, I step) { return (n + step - 1) / step * step; }
+
+// Numbers below 1e-38 are set to zero here: they cost a hundred times more than others and carry no information.
+INLINE uint64_t flush_denormals(void) {
+#if defined(__SSE2__)
+  unsigned old = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(old | 0x8040);
+#elif defined(__aarch64__)
+  uint64_t old;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(old));
+  __asm__ volatile("msr fpcr, %0" ::"r"(old | (1 << 24)));
+#else
+  unsigned old = 0;
+#endif
+  return old;
+}
+
+INLINE void restore(uint64_t old) {
+#if defined(__SSE2__)
+  __builtin_ia32_ldmxcsr((unsigned)old);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" ::"r"(old));
+#else
+  (void)old;
+#endif
+}
+
+static void *work(void *shared) { // take the next task until none is left
+  Pool *pool = shared;
+  const Job *job = pool->job;
+  I chunks = (job->B + job->lanes - 1) / job->lanes;
+  uint64_t mode = flush_denormals();
+  for (I n; (n = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED)) < job->K * chunks;)
+    if (pool->task(job, n / chunks, n % chunks)) __atomic_store_n(&pool->failed, 1, __ATOMIC_RELAXED);
+  restore(mode);
+  return NULL;
+}
+
+// Threads live for one call only (some 20 microseconds each), so nothing is left over that a fork could break.
+static int run(const Job *job, int (*task)(const Job *, I, I)) {
+  Pool pool = {job, task, 0, 0};
+  pthread_t helper[64];
+  I helpers = 0;
+  while (helpers < job->threads - 1 && helpers < 64 && !pthread_create(&helper[helpers], NULL, work, &pool)) helpers++;
+  work(&pool);
+  while (helpers) pthread_join(helper[--helpers], NULL);
+  return (int)pool.failed;
+}
+
+#define REAL float
+#define INT int32_t
+#define NAME(x) x##_float
+#include "kernel.c"
+#undef REAL
+#undef INT
+#undef NAME
+#define REAL double
+#define INT int64_t
+#define NAME(x) x##_double
+#include "kernel.c"
+
+// Sequences of a chunk: as many as fit NV vectors, but fewer when there are too few nets to occupy several cores.
+void alrnn_plan(Job *job, I size) {
+  I v = BYTES / size, n = NV;
+  while (n > 1 && (job->K * ((job->B + n * v - 1) / (n * v)) < 4 || n * v >= job->B + v)) n--;
+  job->lanes = n * v;
+  job->block = BLOCK_BYTES / ((2 * job->M + job->N) * n * BYTES);
+  job->block = job->block < 1 ? 1 : job->block > job->T ? job->T : job->block;
+}
+int alrnn_forward(const Job *job, I size) { return run(job, size == 4 ? forward_float : forward_double); }
+int alrnn_backward(const Job *job, I size) { return run(job, size == 4 ? backward_float : backward_double); }
+
+#else // once for float, once for double
+
+#define V ((I)(BYTES / sizeof(REAL)))
+#define vec NAME(vec)
+#define ivec NAME(ivec)
+#define loose NAME(loose)
+typedef REAL vec __attribute__((vector_size(BYTES)));
+typedef REAL loose __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias)); // anywhere in memory
+typedef INT ivec __attribute__((vector_size(BYTES)));
+
+// `where` is all ones or all zeros in each lane, as vector comparisons give it
+INLINE vec NAME(select)(ivec where, vec a, vec b) { return (vec)((where & (ivec)a) | (~where & (ivec)b)); }
+
+INLINE REAL NAME(total)(vec v) {
+  for (I w = V / 2; w; w /= 2)
+    for (I l = 0; l < w; l++) v[l] += v[l + w];
+  return v[0];
+}
+
+// Rows of n numbers, `row` apart, each `lane` apart, into rows of nv vectors; what lies beyond n is zero.
+static void NAME(load)(vec *x, I rows, I n, I nv, const REAL *from, I lane, I row) {
+  if (lane == 1 && n == nv * V)
+    for (I i = 0; i < rows; i++)
+      for (I q = 0; q < nv; q++) x[i * nv + q] = *(const loose *)(from + i * row + q * V);
+  else
+    for (I q = 0; q < nv; q++, from += V * lane, n -= V)
+      for (I i = 0; i < rows; i++)
+        for (I l = 0; l < V; l++) ((REAL *)(x + i * nv + q))[l] = l < n ? from[l * lane + i * row] : 0;
+}
+
+static void NAME(store)(REAL *to, I row, const vec *x, I rows, I n, I nv) {
+  for (I i = 0; i < rows; i++, to += row, x += nv) {
+    if (n == nv * V)
+      for (I q = 0; q < nv; q++) *(loose *)(to + q * V) = x[q];
+    else
+      memcpy(to, x, n * sizeof(REAL));
+  }
+}
+
+// Lanes without a sequence are kept at zero, lest they grow to infinity and spoil a sum.
+INLINE void NAME(clear)(vec *x, I rows, I n, I nv) {
+  for (I i = 0; n < nv * V && i < rows; i++) memset((REAL *)(x + i * nv) + n, 0, (nv * V - n) * sizeof(REAL));
+}
+
+// w[rows/R][cols][R] = W or its transpose, rows filled up with zeros
+static void NAME(pack)(REAL *w, const REAL *W, I rows, I cols, I total_cols, I row, I col) {
+  for (I i = 0; i < round_up(rows, R); i++)
+    for (I j = 0; j < cols; j++) w[(i / R * total_cols + j) * R + i % R] = i < rows ? W[i * row + j * col] : 0;
+}
+
+INLINE void NAME(tile)(I nv, I cols, const REAL *w, const vec *x, vec *y) { // R rows of Y += W X
+  vec sum[R][NV];
+  for (I r = 0; r < R; r++)
+    for (I q = 0; q < nv; q++) sum[r][q] = y[r * nv + q];
+  for (I j = 0; j < cols; j++, w += R, x += nv)
+    for (I r = 0; r < R; r++)
+      for (I q = 0; q < nv; q++) sum[r][q] += w[r] * x[q];
+  for (I r = 0; r < R; r++)
+    for (I q = 0; q < nv; q++) y[r * nv + q] = sum[r][q];
+}
+
+static void NAME(multiply)(I nv, I rows, I cols, const REAL *w, const vec *x, vec *y) { // Y += W X
+  for (I i = 0; i < rows; i += R, w += cols * R, y += R * nv) switch (nv) { // constants, so that the loops unroll
+    case 1: NAME(tile)(1, cols, w, x, y); break;
+    case 2: NAME(tile)(2, cols, w, x, y); break;
+#if NV > 2
+    case 3: NAME(tile)(3, cols, w, x, y); break;
+    case 4: NAME(tile)(4, cols, w, x, y); break;
+#endif
+    }
+}
+
+// dW[rows][cols] += G X^T, summed over lanes and steps: RX x RX sums in registers. Rows of step t begin at t * step.
+#define RX (BYTES == 64 ? 5 : 3)
+static void NAME(outer)(I nv, I steps, I rows, I cols, const vec *g, I gstep, const vec *x, I xstep, REAL *dW) {
+  for (I i = 0; i < rows; i += RX)
+    for (I j = 0; j < cols; j += RX) {
+      vec sum[RX][RX];
+      memset(sum, 0, sizeof sum);
+      for (I t = 0; t < steps; t++)
+        for (I q = 0; q < nv; q++) {
+          const vec *a = g + t * gstep + i * nv + q, *b = x + t * xstep + j * nv + q;
+          for (I r = 0; r < RX; r++)
+            for (I c = 0; c < RX; c++) sum[r][c] += a[r * nv] * b[c * nv];
+        }
+      for (I r = 0; r < RX && i + r < rows; r++)
+        for (I c = 0; c < RX && j + c < cols; c++) dW[(i + r) * cols + j + c] += NAME(total)(sum[r][c]);
+    }
+}
+
+typedef struct { // one chunk of one net
+  I k, b, n, nv, J; // net, first sequence, sequences, vectors, columns of W and C side by side
+  const REAL *s, *A, *h, *lower;
+  REAL *w;
+} NAME(Chunk);
+
+static NAME(Chunk) NAME(open)(const Job *job, I k, I chunk, REAL *w) {
+  const I M = job->M, N = job->N, b = chunk * job->lanes, n = job->B - b < job->lanes ? job->B - b : job->lanes;
+  NAME(pack)(w, (const REAL *)job->W + k * M * M, M, M, job->C ? M + N : M, M, 1);
+  if (job->C) NAME(pack)(w + M * R, (const REAL *)job->C + k * M * N, M, N, M + N, N, 1);
+  return (NAME(Chunk)){k, b, n, (n + V - 1) / V, job->C ? M + N : M,
+    (const REAL *)job->s + k * job->s_stride[0] + b * job->s_stride[1], (const REAL *)job->A + k * M,
+    (const REAL *)job->h + k * M, (const REAL *)job->lower + k * M, w};
+}
+
+// next = A y + h + W phi(y) + C s_t; x is room for phi(y) and, below it, s_t. `next` may be y itself.
+static void NAME(step)(const Job *job, const NAME(Chunk) *c, I t, const vec *y, vec *x, vec *next) {
+  const I M = job->M, nv = c->nv;
+  NAME(load)(x + M * nv, job->N, c->n, nv, c->s + t * job->s_stride[2], job->s_stride[1], job->s_stride[3]);
+  for (I i = 0; i < M; i++)
+    for (I q = i * nv; q < (i + 1) * nv; q++) {
+      vec low = c->lower[i] - (vec){0}, z = y[q];
+      x[q] = NAME(select)(z <= low, low, z);
+      next[q] = c->A[i] * z + c->h[i];
+      if (!job->C) next[q] += x[M * nv + q];
+    }
+  NAME(multiply)(nv, M, c->J, c->w, x, next);
+}
+
+static int NAME(forward)(const Job *job, I k, I chunk) {
+  const I B = job->B, T = job->T, M = job->M, N = job->N, most = job->lanes / V, Mp = round_up(M, R);
+  vec *y; // the state, then room for `step`, then W and C
+  if (posix_memalign((void **)&y, 64, (size_t)((Mp + M + N) * most) * sizeof(vec) + (size_t)(Mp * (M + N)) * sizeof(REAL)))
+    return 1;
+  const NAME(Chunk) c = NAME(open)(job, k, chunk, (REAL *)(y + (Mp + M + N) * most));
+  REAL *z = (REAL *)job->z + k * job->last * M * B + c.b, *mark = (REAL *)job->marks + k * ((T - 1) / job->every) * M * B + c.b;
+  memset(y, 0, (size_t)(Mp * c.nv) * sizeof(vec));
+  NAME(load)(y, M, c.n, c.nv, (const REAL *)job->z0 + (k * B + c.b) * M, M, 1);
+  for (I t = 0; t < T; t++) {
+    NAME(step)(job, &c, t, y, y + Mp * c.nv, y);
+    if (t >= T - job->last) NAME(store)(z + (t - T + job->last) * M * B, B, y, M, c.n, c.nv);
+    if (job->marks && t + 1 < T && (t + 1) % job->every == 0)
+      NAME(store)(mark + ((t + 1) / job->every - 1) * M * B, B, y, M, c.n, c.nv);
+  }
+  free(y);
+  return 0;
+}
+
+static int NAME(backward)(const Job *job, I k, I chunk) {
+  const I B = job->B, T = job->T, M = job->M, N = job->N, most = job->lanes / V, block = job->block, every = job->every;
+  const I part = k * ((B + job->lanes - 1) / job->lanes) + chunk, *gs = job->grad_stride;
+  const I gp = round_up(M, R) + R, xp = round_up(M + N, R) + R; // rows of a step, with room for whole tiles
+  vec *memory;
+  const size_t vectors = (size_t)(((block + 2) * gp + (block + 2) * xp + 3 * M) * most);
+  const size_t bytes = vectors * sizeof(vec) + (size_t)(2 * xp * (M + N)) * sizeof(REAL);
+  if (posix_memalign((void **)&memory, 64, bytes)) return 1;
+  memset(memory, 0, bytes);
+  REAL *w = (REAL *)(memory + vectors), *wt = w + xp * (M + N); // W and C side by side, and transposed
+  const NAME(Chunk) c = NAME(open)(job, k, chunk, w);
+  const I n = c.n, nv = c.nv, J = c.J, gstep = gp * nv, xstep = xp * nv, out = job->ds && job->C ? J : M;
+  vec *g = memory, *x = g + (block + 1) * gstep; // of a block: G_t, one more than steps; z_{t-1}, then phi(z_{t-1}) and s_t
+  vec *extra = x + block * xstep, *u = extra + gstep, *room = u + xstep, *sum = room + xstep;
+  const REAL *grad = (const REAL *)job->grad + k * gs[0] + c.b * gs[1];
+  const REAL *mark = (const REAL *)job->marks + k * (every == 1 ? T : (T - 1) / every) * M * B + c.b;
+  REAL *dWC = job->dWC ? (REAL *)job->dWC + part * M * J : NULL, *ds = (REAL *)job->ds + k * T * N * B + c.b;
+  for (I j = 0; j < M; j++)
+    for (I i = 0; i < round_up(out, R); i++) // rows of the transpose are columns of W and C, found in the packed w
+      wt[(i / R * M + j) * R + i % R] = i < out ? w[(j / R * J + i) * R + j % R] : 0;
+  if (dWC) memset(dWC, 0, (size_t)(M * J) * sizeof(REAL));
+
+  for (I begin = (T - 1) / block * block, end = T; end > 0; end = begin, begin -= block) {
+    for (I t = begin; t < end; t++) { // the states before each step: stored, or computed anew
+      vec *y = x + (t - begin) * xstep;
+      if (t == 0) NAME(load)(y, M, n, nv, (const REAL *)job->z0 + (k * B + c.b) * M, M, 1);
+      else if (t % every == 0) NAME(load)(y, M, n, nv, mark + (t / every - 1) * M * B, 1, B);
+      else NAME(step)(job, &c, t - 1, y - xstep, room, y), NAME(clear)(y, M, n, nv);
+    }
+    for (I t = end - 1; t >= begin; t--) {
+      vec *now = g + (t - begin + 1) * gstep, *before = now - gstep, *y = x + (t - begin) * xstep;
+      if (t >= T - job->last) {
+        NAME(load)(extra, M, n, nv, grad + (t - T + job->last) * gs[2], gs[1], gs[3]);
+        for (I q = 0; q < M * nv; q++) now[q] += extra[q];
+      }
+      memset(u, 0, (size_t)xstep * sizeof(vec));
+      NAME(multiply)(nv, out, M, wt, now, u);
+      NAME(clear)(u, M, n, nv);
+      for (I i = 0; i < M; i++)
+        for (I q = i * nv; q < (i + 1) * nv; q++) {
+          vec low = c.lower[i] - (vec){0}, z = y[q];
+          ivec dead = z <= low;
+          before[q] = c.A[i] * now[q] + NAME(select)(dead, (vec){0}, u[q]);
+          y[q] = NAME(select)(dead, low, z);
+          sum[i] += now[q] * z;
+          sum[M + i] += now[q];
+          sum[2 * M + i] += NAME(select)(dead, u[q], (vec){0});
+        }
+      NAME(clear)(before, M, n, nv);
+      if (dWC && job->C) NAME(load)(y + M * nv, N, n, nv, c.s + t * job->s_stride[2], job->s_stride[1], job->s_stride[3]);
+      if (job->ds) NAME(store)(ds + t * N * B, B, job->C ? u + M * nv : now, N, n, nv);
+    }
+    if (dWC) NAME(outer)(nv, end - begin, M, J, g + gstep, gstep, x, xstep, dWC);
+    if (begin) memcpy(g + block * gstep, g, (size_t)gstep * sizeof(vec)); // G_{begin-1} opens the block before
+  }
+  if (job->dz0) NAME(store)((REAL *)job->dz0 + k * M * B + c.b, B, g, M, n, nv);
+  void *parts[3] = {job->dA, job->dh, job->dlower};
+  for (I p = 0; p < 3; p++)
+    for (I i = 0; parts[p] && i < M; i++) ((REAL *)parts[p])[part * M + i] = NAME(total)(sum[p * M + i]);
+  free(memory);
+  return 0;
+}
+
+#undef V
+#undef vec
+#undef ivec
+#undef loose
+#undef RX
+#endif

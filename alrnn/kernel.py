@@ -1,0 +1,229 @@
+"""Builds, loads and calls kernel.c, the recurrence in C. Whatever goes wrong here, `load` says why and torch serves instead.
+
+The kernel is compiled once, on first use, for the processor at hand, into the user's own cache folder: $ALRNN_CACHE, else
+$XDG_CACHE_HOME/alrnn, else ~/.cache/alrnn. ALRNN_KERNEL=0 switches it off. CC names a compiler, ALRNN_CFLAGS adds flags.
+It runs on torch.get_num_threads() threads; set them with torch.set_num_threads or OMP_NUM_THREADS. Its results do not
+depend on their number.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("kernel.c")
+FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread"]
+NATIVE = ["-march=native"], ["-mcpu=native"], []  # the first that the compiler takes
+PER_THREAD = 2_000_000  # multiply-adds that are worth a thread of their own
+_TENSORS = "s z0 A W C h lower grad z marks ds dz0 dA dWC dh dlower".split()
+_SIZES = "K B T M N last".split()
+
+
+class Backend(NamedTuple):
+    """Which code runs the recurrence on the CPU, "c" or "torch", and why."""
+
+    name: str
+    why: str
+
+
+class _Job(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in _TENSORS),
+        *((name, ctypes.c_int64) for name in _SIZES),
+        ("s_stride", ctypes.c_int64 * 4),
+        ("grad_stride", ctypes.c_int64 * 4),
+        *((name, ctypes.c_int64) for name in ("lanes", "block", "every", "threads")),
+    ]
+
+
+# ---- calls
+
+
+def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) -> tuple[Tensor, Tensor | None]:
+    """The last `last` states, (K, B, last, M), stored as (K, last, M, B); and, if wanted, the states `backward` starts from.
+
+    These are the result itself if it holds all states, else every `block`-th one: the others are computed anew.
+    """
+    job, alive = _job(library, s, z0, A, W, C, h, lower)
+    K, B, T, M = job.K, job.B, job.T, job.M
+    z = z0.new_empty(K, last or T, M, B)
+    kept = z if last is None else z0.new_empty(K, (T - 1) // job.block, M, B)
+    job.z, job.last, job.every = z.data_ptr(), z.shape[1], job.block
+    job.marks = kept.data_ptr() if marks and last else None
+    _run(library.alrnn_forward, job, z.element_size())
+    return z.permute(0, 3, 1, 2), kept if marks else None
+
+
+def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tensor | None, ...]:
+    """Gradients of the seven inputs, None where `need` is False, from the gradient of the last states."""
+    job, alive = _job(library, s, z0, A, W, C, h, lower)
+    K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
+    job.marks, job.last, job.grad = marks.data_ptr(), grad.shape[2], grad.data_ptr()
+    job.every = 1 if job.last == T else job.block
+    job.grad_stride[:] = grad.stride()
+    parts, weights = -(-B // job.lanes), M if C is None else M + N
+    ds, dz0, dA, dW, dC, dh, dlower = need
+    shapes = {"ds": (K, T, N, B), "dz0": (K, M, B), "dA": (K, parts, M), "dWC": (K, parts, M, weights)}
+    shapes |= {"dh": (K, parts, M), "dlower": (K, parts, M)}
+    d = {}
+    for (name, shape), wanted in zip(shapes.items(), (ds, dz0, dA, dW or dC, dh, dlower), strict=True):
+        d[name] = z0.new_empty(shape) if wanted else None
+        setattr(job, name, d[name].data_ptr() if wanted else None)
+    _run(library.alrnn_backward, job, z0.element_size())
+    for name in ("dA", "dWC", "dh", "dlower"):  # the parts of one net, always summed in the same order
+        if d[name] is not None:
+            d[name] = d[name].sum(1) if parts > 1 else d[name].squeeze(1)
+    if ds:
+        d["ds"] = (d["ds"].sum(0) if s.dim() == 3 else d["ds"]).movedim(-1, -3)
+    return (
+        d["ds"],
+        d["dz0"].mT if dz0 else None,
+        d["dA"],
+        d["dWC"][..., :M] if dW else None,
+        d["dWC"][..., M:] if dC else None,
+        d["dh"],
+        d["dlower"],
+    )
+
+
+def _job(library, s, z0, A, W, C, h, lower):
+    (K, B, M), (T, N) = z0.shape, s.shape[-2:]
+    alive = {"s": s, "z0": z0, "A": A, "W": W, "C": C, "h": h, "lower": lower}
+    alive = {name: x if name == "s" or x is None else x.contiguous() for name, x in alive.items()}
+    job = _Job(K=K, B=B, T=T, M=M, N=N)
+    for name, x in alive.items():
+        setattr(job, name, None if x is None else x.data_ptr())
+    job.s_stride[:] = s.stride() if s.dim() == 4 else (0, *s.stride())
+    library.alrnn_plan(ctypes.byref(job), z0.element_size())
+    work = K * B * T * M * (M + N)
+    job.threads = max(1, min(torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
+    return job, alive  # the job holds bare pointers: keep the tensors until the call is over
+
+
+def _run(function, job, size):
+    if function(ctypes.byref(job), size):
+        raise MemoryError("the recurrence's C kernel could not get memory for its working space")
+
+
+# ---- building
+
+
+@functools.cache
+def load() -> tuple[ctypes.CDLL | None, Backend]:
+    """The kernel, or None, and which code will run and why. Decided once a process."""
+    if os.environ.get("ALRNN_KERNEL") == "0":
+        return None, Backend("torch", "switched off by ALRNN_KERNEL=0")
+    if os.name != "posix":
+        return None, Backend("torch", f"the C kernel is not built on {platform.system()}")
+    try:
+        folder = _private_folder()
+        reasons = []
+        for compiler in _compilers():
+            try:
+                path = _build(compiler, folder)
+                return _open(path), Backend("c", f"built by {shlex.join(compiler)}: {path}")
+            except (OSError, subprocess.SubprocessError, AttributeError) as error:
+                reasons.append(f"{shlex.join(compiler)}: {_message(error)}")
+        return None, Backend("torch", "; ".join(reasons) or "no C compiler found (tried $CC, cc, gcc, clang, ziglang)")
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        return None, Backend("torch", _message(error))
+
+
+def _compilers() -> list[list[str]]:
+    """Commands of the compilers found; if CC is set, only that one."""
+    if os.environ.get("CC"):
+        return [shlex.split(os.environ["CC"])]
+    found = [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
+    zig = [[sys.executable, "-m", "ziglang", "cc"]] if importlib.util.find_spec("ziglang") else []
+    return found + zig
+
+
+def _private_folder() -> Path:
+    """The cache folder, made if need be; nobody else may write to it or replace it."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alrnn"
+    folder = Path(os.environ.get("ALRNN_CACHE") or home).absolute()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = folder.resolve()
+    _refuse_foreign(folder)
+    for parent in folder.parents:
+        status = parent.stat()
+        sticky = status.st_mode & stat.S_ISVTX  # as /tmp: others may add files but not replace ours
+        if status.st_uid not in (0, os.geteuid()) or (status.st_mode & 0o022 and not sticky):
+            raise PermissionError(f"others can write to {parent}: choose another cache folder with ALRNN_CACHE")
+    return folder
+
+
+def _refuse_foreign(path: Path) -> None:
+    status = path.lstat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022 or stat.S_ISLNK(status.st_mode):
+        raise PermissionError(f"{path} belongs to others or others can write to it: remove it, or set ALRNN_CACHE")
+
+
+def _build(compiler: list[str], folder: Path) -> Path:
+    """Compile, unless done before. The file appears under its name in one step, so two processes cannot disturb each other."""
+    extra = shlex.split(os.environ.get("ALRNN_CFLAGS", ""))
+    key = [SOURCE.read_bytes(), repr([FLAGS, NATIVE, extra, compiler, _identity(compiler[0])]).encode(), _processor()]
+    path = folder / f"kernel-{hashlib.sha256(b'|'.join(key)).hexdigest()[:20]}.so"
+    if path.exists():
+        _refuse_foreign(path)
+        try:
+            _open(path)
+            return path
+        except (OSError, AttributeError):  # not a whole library: build it anew
+            pass
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:  # mode 0700
+        made = Path(scratch) / path.name
+        for native in NATIVE:
+            command = [*compiler, *FLAGS, *native, *extra, str(SOURCE), "-o", str(made)]
+            result = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+            if result.returncode == 0 and made.exists():
+                made.chmod(0o700)
+                made.replace(path)
+                return path
+    raise OSError(f"failed with status {result.returncode}: {' '.join(result.stderr.split())[:300]}")
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    for function in (library.alrnn_plan, library.alrnn_forward, library.alrnn_backward):
+        function.argtypes = [ctypes.POINTER(_Job), ctypes.c_int64]
+        function.restype = ctypes.c_int
+    library.alrnn_plan.restype = None
+    return library
+
+
+def _identity(program: str) -> tuple:
+    found = shutil.which(program)
+    if found is None:
+        raise FileNotFoundError(f"no such compiler: {program}")
+    status = os.stat(found)
+    return os.path.realpath(found), status.st_size, status.st_mtime_ns
+
+
+def _processor() -> bytes:
+    """What -march=native depends on: a home folder may be shared by different machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        kept = [x for x in lines if x.split("\t")[0].strip() in ("model name", "flags", "Features", "CPU part")]
+    except OSError:
+        kept = []
+    return "\n".join([*platform.uname()[::4], platform.processor(), *kept]).encode()
+
+
+def _message(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,90 @@
+"""Copying: say a short sequence of symbols again, after a fixed delay or when a cue comes (Arjovsky et al. 2016)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .base import Batch, Task
+
+
+class _Copy(Task):
+    """What both copy tasks share. Inputs: one-hot symbol (alphabet), cue. Classes: the symbols."""
+
+    paper = "Arjovsky, Shah & Bengio 2016"
+    tags = ("synthetic", "memory")
+    metric = "accuracy"
+
+    def __init__(self, symbols: int, delay: int, alphabet: int):
+        for name, value, least in (("symbols", symbols, 1), ("delay", delay, 0), ("alphabet", alphabet, 2)):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        self.symbols, self.delay, self.alphabet = symbols, delay, alphabet
+        self.input_size, self.output_size = alphabet + 1, alphabet
+        self.chance = 1 / alphabet
+        self.sequence_chance = alphabet**-symbols
+
+    def score_sequence(self, y: Tensor, batch: Batch) -> Tensor:
+        """The share of sequences recalled without one error: y (B, L, O) -> (), or (K, B, L, O) -> (K,)."""
+        right = (y.argmax(-1) == batch.target) | (batch.weight == 0)
+        return right.all(-1).to(y.dtype).mean(-1)
+
+
+class FixedCopy(_Copy):
+    """`symbols` random symbols, one cue step, `delay` empty steps, then the symbols again, one a step under the cue.
+
+    The delay is the same in every trial, so a linear net can solve it: `theory.exact_fixed_copy`.
+
+    chance: 1/alphabet per symbol (`score`); sequence_chance: alphabet^-symbols for whole sequences (`score_sequence`).
+    """
+
+    name = "fixed_copy"
+
+    def __init__(self, symbols: int = 8, delay: int = 100, alphabet: int = 4):
+        super().__init__(symbols, delay, alphabet)
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """n sequences, s (n, 2 * symbols + 1 + delay, alphabet + 1), target (n, symbols); info: symbols, as target."""
+        S = self.symbols
+        symbols = torch.randint(self.alphabet, (n, S), generator=generator)
+        s = torch.zeros(n, 2 * S + 1 + self.delay, self.input_size)
+        s[:, :S] = F.one_hot(symbols, self.input_size)
+        s[:, S, -1] = 1
+        s[:, -S:, -1] = 1
+        return Batch(s, symbols, torch.ones(n, S), {"symbols": symbols})
+
+
+class VariableCopy(_Copy):
+    """`symbols` random symbols, at least `delay` empty steps, one cue step, then the symbols again, one a step.
+
+    The cue comes at any of `window` steps with equal probability; all else is empty. Sequences have one length; the
+    steps that count are those of the recall, wherever it falls, and no others (weight 0, target 0).
+
+    chance: 1/alphabet per symbol (`score`); sequence_chance: alphabet^-symbols for whole sequences (`score_sequence`).
+    """
+
+    name = "variable_copy"
+
+    def __init__(self, symbols: int = 5, delay: int = 50, window: int = 50, alphabet: int = 4):
+        super().__init__(symbols, delay, alphabet)
+        if window < 1:
+            raise ValueError(f"window must be at least 1, got {window}")
+        self.window = window
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """n sequences, s (n, 2 * symbols + delay + window, alphabet + 1), target and weight (n, window + symbols - 1).
+
+        info: symbols (n, symbols); cue (n,), its step.
+        """
+        S, L = self.symbols, self.window + self.symbols - 1
+        symbols = torch.randint(self.alphabet, (n, S), generator=generator)
+        shift = torch.randint(self.window, (n,), generator=generator)
+        cue = S + self.delay + shift
+        s = torch.zeros(n, 2 * S + self.delay + self.window, self.input_size)
+        s[:, :S] = F.one_hot(symbols, self.input_size)
+        s[torch.arange(n), cue, -1] = 1
+        recall = shift[:, None] + torch.arange(S)
+        target = torch.zeros(n, L, dtype=torch.long).scatter_(1, recall, symbols)
+        weight = torch.zeros(n, L).scatter_(1, recall, 1.0)
+        return Batch(s, target, weight, {"symbols": symbols, "cue": cue})
