@@ -83,7 +83,9 @@ def score_against_P(
     ax = ax or plt.subplots()[1]
     sizes = sorted(table["P"].unique())
     colours = palette(sizes, int(table["M"].max()))
-    sns.stripplot(table, x="P", y=score, hue="P", palette=colours, order=sizes, jitter=0.15, size=5, legend=False, ax=ax)
+    sns.stripplot(
+        table, x="P", y=score, hue="P", palette=colours, order=sizes, jitter=0.15, size=5, legend=False, ax=ax
+    )
     quartiles = table.groupby("P")[score].quantile([0.25, 0.5, 0.75]).unstack()
     x = np.arange(len(sizes))
     spread = np.abs(quartiles[[0.25, 0.75]].to_numpy() - quartiles[[0.5]].to_numpy()).T
@@ -112,7 +114,9 @@ def loss_curves(history, smooth: int = 25, label: str = "training loss", value: 
     return figure
 
 
-def trajectory(z: np.ndarray, region: np.ndarray, marks: dict[str, int] | None = None, ax: Axes | None = None) -> Figure:
+def trajectory(
+    z: np.ndarray, region: np.ndarray, marks: dict[str, int] | None = None, ax: Axes | None = None
+) -> Figure:
     """One trial's states z (T, 2), two coordinates, joined in time and coloured by region (T,); marks: name -> step."""
     ax = ax or plt.subplots(figsize=(5.5, 4.2))[1]
     ax.plot(*z.T, color="0.75", linewidth=0.8, zorder=1)
@@ -161,7 +165,9 @@ def phase_portrait(
         name = "bits " + " ".join(map(str, bits)) if P else "one region"
         low, first = y1 <= 0, x1 <= 0 or P < 2
         at = (0.02 if first else 0.98, 0.02 if low else 0.98)
-        ax.text(*at, name, transform=ax.transAxes, ha="left" if first else "right", va="bottom" if low else "top", zorder=4)
+        ax.text(
+            *at, name, transform=ax.transAxes, ha="left" if first else "right", va="bottom" if low else "top", zorder=4
+        )
     ax.quiver(x, y, *step.T, color="0.45", angles="xy", width=0.0028, pivot="tail", zorder=1)
     for (name, path), c in zip((paths or {}).items(), ("black", LINEAR, "#0072B2"), strict=False):
         ax.plot(*path.T, "o-", color=c, markersize=2.8, linewidth=1.0, zorder=2, label=name)
