@@ -1,7 +1,7 @@
 """The book's figures: one style, one function a figure. They take results and return matplotlib figures; none trains.
 
-Figures stand on their own light ground, so they read the same on light and dark pages. Colours are safe for colour-blind
-readers: P = 0 is always vermilion, P > 0 runs from dark to light along viridis, regions take seaborn's colorblind palette.
+Figures stand on their own light ground, so they read the same on light and dark pages. Colours are safe for readers who
+are colour-blind: P = 0 is vermilion, P > 0 runs from dark to light along viridis, regions take seaborn's "colorblind".
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -25,7 +26,7 @@ LINEAR = "#D55E00"  # P = 0, and everything linear
 FLOOR = "#444444"  # theoretical limits
 REGIONS = sns.color_palette("colorblind")
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "figure.facecolor": "white",
     "figure.figsize": (7.0, 3.6),
     "figure.dpi": 110,
@@ -39,7 +40,7 @@ STYLE = {
     "lines.linewidth": 1.6,
     "figure.constrained_layout.use": True,
 }
-mpl.rcParams.update(STYLE)
+mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
 
 
 def show(figure: Figure, caption: str, alt: str) -> None:
@@ -86,7 +87,7 @@ def score_against_P(
     sns.stripplot(
         table, x="P", y=score, hue="P", palette=colours, order=sizes, jitter=0.15, size=5, legend=False, ax=ax
     )
-    quartiles = table.groupby("P")[score].quantile([0.25, 0.5, 0.75]).unstack()
+    quartiles = table.groupby("P")[score].quantile(np.array([0.25, 0.5, 0.75])).unstack()
     x = np.arange(len(sizes))
     spread = np.abs(quartiles[[0.25, 0.75]].to_numpy() - quartiles[[0.5]].to_numpy()).T
     ax.errorbar(x, quartiles[0.5], yerr=spread, fmt="_", color="black", markersize=16, capsize=3, zorder=3)
@@ -122,7 +123,7 @@ def trajectory(
     ax.plot(*z.T, color="0.75", linewidth=0.8, zorder=1)
     for i, r in enumerate(np.unique(region)):
         here = region == r
-        ax.scatter(*z[here].T, color=REGIONS[i % len(REGIONS)], s=16, zorder=2, label=f"region {r}")
+        ax.scatter(z[here, 0], z[here, 1], color=REGIONS[i % len(REGIONS)], s=16, zorder=2, label=f"region {r}")
     for name, step in (marks or {}).items():
         ax.annotate(name, z[step], xytext=(6, 6), textcoords="offset points")
     ax.legend()
