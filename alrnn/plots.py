@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import torch
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -121,6 +122,60 @@ def trajectory(z: np.ndarray, region: np.ndarray, marks: dict[str, int] | None =
     for name, step in (marks or {}).items():
         ax.annotate(name, z[step], xytext=(6, 6), textcoords="offset points")
     ax.legend()
+    return ax.figure  # type: ignore[return-value]
+
+
+def phase_portrait(
+    net,
+    limits: tuple[float, float, float, float] = (-2, 2, -2, 2),
+    paths: dict[str, np.ndarray] | None = None,
+    points: Sequence = (),
+    s: np.ndarray | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """The whole state plane of a net with M = 2: its regions, where one step leads, trajectories and fixed points.
+
+    limits: left, right, bottom, top. paths: name -> states (T, 2), the first one marked. points: as from
+    `alrnn.regions.fixed_points`, with z, bits, real, stable. s: constant input (N,) of arrows, zero by default.
+    Arrows show z -> z' - z, longer ones shortened (square root). Ground and virtual points take their region's colour.
+    """
+    ax = ax or plt.subplots(figsize=(5.2, 4.8))[1]
+    P, (left, right, bottom, top) = net.nonlinear_size, limits
+    x, y = np.meshgrid(np.linspace(left, right, 15), np.linspace(bottom, top, 15))
+    z = torch.tensor(np.stack([x.ravel(), y.ravel()], 1), dtype=net.W.dtype, device=net.W.device)
+    inputs = torch.zeros(len(z), 1, net.input_size, dtype=z.dtype, device=z.device)
+    if s is not None:
+        inputs += torch.as_tensor(s, dtype=z.dtype, device=z.device)
+    with torch.no_grad():
+        step = (net(inputs, z)[1][:, 0] - z).cpu().numpy()
+    step /= np.sqrt(np.linalg.norm(step, axis=1, keepdims=True)) + 1e-12
+    ground = {bits: REGIONS[int("0" + "".join(map(str, bits)), 2)] for bits in np.ndindex(*[2] * P)}
+    for bits, c in ground.items():
+        sides = [(left, right), (bottom, top)]
+        for unit, on in zip(range(2 - P, 2), bits, strict=True):
+            sides[unit] = (max(sides[unit][0], 0), sides[unit][1]) if on else (sides[unit][0], min(sides[unit][1], 0))
+        (x0, x1), (y0, y1) = sides
+        if x0 >= x1 or y0 >= y1:
+            continue
+        ax.fill_between([x0, x1], y0, y1, color=c, alpha=0.16, linewidth=0, zorder=0)
+        name = "bits " + " ".join(map(str, bits)) if P else "one region"
+        low, first = y1 <= 0, x1 <= 0 or P < 2
+        at = (0.02 if first else 0.98, 0.02 if low else 0.98)
+        ax.text(*at, name, transform=ax.transAxes, ha="left" if first else "right", va="bottom" if low else "top", zorder=4)
+    ax.quiver(x, y, *step.T, color="0.45", angles="xy", width=0.0028, pivot="tail", zorder=1)
+    for (name, path), c in zip((paths or {}).items(), ("black", LINEAR, "#0072B2"), strict=False):
+        ax.plot(*path.T, "o-", color=c, markersize=2.8, linewidth=1.0, zorder=2, label=name)
+        ax.plot(*path[0], "s", color=c, markersize=6, zorder=2)
+    kinds = {"real, stable": ("o", "black"), "real, unstable": ("o", "white"), "virtual": ("X", "")}
+    for kind, (marker, face) in kinds.items():
+        chosen = [p for p in points if kind == ("virtual" if not p.real else f"real, {'' if p.stable else 'un'}stable")]
+        for i, p in enumerate(chosen):
+            c = face or ground[tuple(int(bit) for bit in p.bits)]
+            ax.plot(*p.z, marker, color=c, markeredgecolor="black", markersize=9, linestyle="", zorder=5, clip_on=False,
+                    label=None if i else f"fixed point, {kind}")  # fmt: skip
+    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="z₁, state of unit 1", ylabel="z₂, state of unit 2")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize="small")
     return ax.figure  # type: ignore[return-value]
 
 
