@@ -185,7 +185,7 @@ def _solve(net: ALRNN, bits: np.ndarray, drive: np.ndarray, virtual: bool, toler
 def _family(
     E: np.ndarray, e: np.ndarray, linear: np.ndarray, offset: np.ndarray, bits: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, bool, np.ndarray] | None:
-    """Solutions of E z_0 = e for an E that may be singular: (z (k, M), real, marginal (M, m)), or None without any."""
+    """Orbits with E z_0 = e, E singular or nearly so: (z (k, M), real, marginal (M, m)), or None if there is none."""
     U, size, Vt = np.linalg.svd(E)
     null = size <= tolerance * max(1.0, size[0])
     if (np.abs(U[:, null].T @ e) > tolerance * max(1.0, np.abs(e).max())).any():
@@ -204,6 +204,8 @@ def _family(
         stays = inside is None or ((slope @ (a + step * generic) + level > margin) == on).all()
         if not _returns_early(z, tolerance) and (stays or not step):
             break
+    else:
+        return None
     return z, inside is not None, marginal
 
 

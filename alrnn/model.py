@@ -237,6 +237,8 @@ class Ensemble(nn.Module):
 
     def write_to(self, nets: Sequence[ALRNN]) -> None:
         """Copy the weights into K nets of the same sizes, in order."""
+        if len(nets) != len(self.theta):
+            raise ValueError(f"the ensemble holds {len(self.theta)} nets, got {len(nets)} to write to")
         with torch.no_grad():
             for name, values in self.parts().items():
                 for net, value in zip(nets, values, strict=True):

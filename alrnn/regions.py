@@ -255,8 +255,9 @@ def lesion_scores(
 
     score: a net to a number, more being better. lesion: `linearise`, `silence`, or lambda net, p: freeze(net, p, v[p]).
     """
-    intact = float(score(net))
-    lesioned = np.array([float(score(lesion(net, unit))) for unit in range(net.nonlinear_size)])
+    with torch.no_grad():
+        intact = float(score(net))
+        lesioned = np.array([float(score(lesion(net, unit))) for unit in range(net.nonlinear_size)])
     return LesionScores(intact, lesioned, intact - lesioned)
 
 

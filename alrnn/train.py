@@ -253,23 +253,23 @@ def sweep(
     tail = max(1, len(history.loss) // 20)
     used = {k: v.default for k, v in inspect.signature(fit).parameters.items() if v.default is not v.empty} | settings
     used["regularised"] = _regularised(used["regularised"], hidden_size)
-    scores = {split: evaluate(nets, task, task.held_out(split)).double().cpu().numpy() for split in HELD_OUT}
-    table = pd.DataFrame(
-        {
-            "task": task.name,
-            "M": hidden_size,
-            "P": history.P,
-            "seed": history.seed,
-            "init": nets[0].init.kind,
-            **{name: used[name] for name in used if name not in ("progress", "diverged")},
-            "train_loss": history.loss[-tail:].mean(0, dtype=float),
-            **scores,
-            "diverged": pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64"),
-            "seconds": history.seconds / len(nets),
-            "version": __version__,
-        }
-    )
-    return Sweep(table, nets, history)
+    scores: dict[str, np.ndarray] = {
+        split: evaluate(nets, task, task.held_out(split)).double().cpu().numpy() for split in HELD_OUT
+    }
+    columns: dict[str, Any] = {
+        "task": task.name,
+        "M": hidden_size,
+        "P": history.P,
+        "seed": history.seed,
+        "init": nets[0].init.kind,
+        **{name: value for name, value in used.items() if name not in ("progress", "diverged")},
+        "train_loss": history.loss[-tail:].mean(0, dtype=float),
+        **scores,
+        "diverged": pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64"),
+        "seconds": history.seconds / len(nets),
+        "version": __version__,
+    }
+    return Sweep(pd.DataFrame(columns), nets, history)
 
 
 def _rate(step: int, steps: int, warmup: float, schedule: str) -> float:

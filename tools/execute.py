@@ -143,7 +143,7 @@ def main(root: Path = ROOT) -> int:
     for name in current:
         print(f"{status[name]['seconds']:7.1f} s  {name}" if name in status else f"   failed  {name}")
     kept = len(current) - len(stale)
-    print(f"notebooks: {len(status)} passed, {len(failed)} failed ({len(stale)} run now, {kept} unchanged since they ran)")
+    print(f"notebooks: {len(status)} passed, {len(failed)} failed ({len(stale)} run now, {kept} unchanged since)")
     if failed:
         print(f"the failed ones, as far as they came: {root / 'executed' / 'run'}")
     return int(bool(failed))

@@ -66,9 +66,9 @@ class SequentialMNIST(Task):
         here = len(self.parts[split][1])
         if n is not None and not 1 <= n <= here:
             raise ValueError(f"n must be from 1 to {here}, the {split} digits there are, got {n}")
-        return self._batch(split, slice(n))
+        return self._batch(split, torch.arange(here)[:n])
 
-    def _batch(self, split: str, index: Tensor | slice) -> Batch:
+    def _batch(self, split: str, index: Tensor) -> Batch:
         x, label = self.parts[split][0][index], self.parts[split][1][index]
         s = F.pad(x, (0, 0, 0, self.blank))
         return Batch(s, label[:, None], torch.ones(len(label), 1), {"label": label})

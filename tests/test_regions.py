@@ -1,0 +1,708 @@
+"""Regions against closed forms, the net's own forward pass, and searches written without the library."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alrnn import ALRNN, Init
+from alrnn import regions as rg
+from alrnn.recurrence import reference
+
+
+def build(W, P, h=None, A=None, C=None, D=None):
+    """A float64 net with these weights."""
+    W = torch.as_tensor(np.array(W, dtype=np.float64))
+    M = len(W)
+    C = torch.zeros(M, 1) if C is None else torch.as_tensor(np.array(C))
+    D = torch.ones(1, M) if D is None else torch.as_tensor(np.array(D))
+    net = ALRNN(C.shape[1], M, P, D.shape[0]).double()
+    with torch.no_grad():
+        for name, value in {"A": A, "W": W, "C": C, "h": h, "D": D}.items():
+            getattr(net, name).copy_(torch.zeros(M) if value is None else torch.as_tensor(value))
+    return net
+
+
+def random_net(M, P, seed, scale=0.7, N=2):
+    rng = np.random.default_rng(seed)
+    W = scale * rng.normal(size=(M, M)) / np.sqrt(M)
+    return build(W, P, rng.normal(size=M), 0.3 * rng.normal(size=M), rng.normal(size=(M, N)), rng.normal(size=(2, M)))
+
+
+def run(net, seed=0, B=6, T=12):
+    s = torch.randn(B, T, net.input_size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    with torch.no_grad():
+        return s, net(s)[1]
+
+
+def step(net, z, s=None, times=1):
+    """The net's own map under constant input, by its forward pass. z (..., M)."""
+    z = torch.as_tensor(np.array(z)).reshape(-1, net.hidden_size)
+    s = np.zeros(net.input_size) if s is None else s
+    s = torch.as_tensor(np.array(s), dtype=torch.float64).expand(len(z), times, -1)
+    with torch.no_grad():
+        return net(s, z)[1][:, -1].numpy()
+
+
+# visits
+
+
+@pytest.mark.parametrize("M, P", [(5, 0), (5, 1), (5, 3), (5, 5), (64, 63), (70, 64), (80, 80), (140, 130)])
+def test_visits_against_bits_of_states(M, P):
+    net = random_net(M, P, 1)
+    z = run(net)[1]
+    seen = rg.visits(net, z)
+    truth = (z[..., M - P :] > 0).numpy()
+    assert (seen.bits[seen.index] == truth).all() and seen.index.shape == (6, 12)
+    assert len({tuple(row) for row in seen.bits}) == len(seen.bits) == len(set(map(tuple, truth.reshape(72, P))))
+    assert (np.bincount(seen.index.ravel()) == seen.counts).all() and (np.diff(seen.counts) <= 0).all()
+    assert seen.codes == ["".join(str(b) for b in row) for row in seen.bits]
+    assert (rg.visits(net, z.float().numpy()).bits == seen.bits).all()
+
+
+def test_zero_is_off_and_states_choose_the_next_map():
+    net = random_net(4, 3, 2)
+    assert rg.visits(net, torch.zeros(1, 1, 4)).codes == ["000"]
+    s, z = run(net)
+    seen = rg.visits(net, z)
+    J = torch.as_tensor(rg.jacobians(net, seen.bits))[seen.index]
+    following = (J[:, :-1] @ z[:, :-1, :, None])[..., 0] + s[:, 1:] @ net.C.detach().T + net.h.detach()
+    assert torch.allclose(following, z[:, 1:], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 4), (3, 0, 4), (0, 0, 4)])
+@pytest.mark.parametrize("P", [0, 2, 4])
+def test_no_visits(shape, P):
+    net = random_net(4, P, 0)
+    seen = rg.visits(net, torch.zeros(shape))
+    assert seen.bits.shape == (0, P) and seen.counts.shape == (0,) and seen.index.shape == shape[:2]
+    assert np.isnan(rg.occupancy(seen).effective) and np.isnan(rg.occupancy(seen, "all").gini)
+    assert rg.transition_matrix(seen).shape == (0, 0)
+    assert rg.dwell_times(seen).steps.shape == (0,) and rg.dwell_times(seen).mean.shape == (0,)
+    assert np.isnan(rg.switches(seen).rate).all() and rg.switches(seen).count.shape == (P,)
+    assert rg.contingency(seen, np.zeros((shape[0], 1))).empty
+    assert rg.fixed_points(net, bits=seen.bits) == []
+    with pytest.raises(ValueError, match="must hold states"):
+        rg.principal_components(torch.zeros(shape))
+
+
+def test_visits_errors():
+    net = random_net(4, 2, 0)
+    for bad in (torch.zeros(2, 4), torch.zeros(2, 3, 5)):
+        with pytest.raises(ValueError, match=r"z must have shape \(B, T, 4\)"):
+            rg.visits(net, bad)
+    with pytest.raises(ValueError, match="NaN"):
+        rg.visits(net, torch.full((1, 1, 4), torch.nan))
+
+
+# statistics of visits
+
+
+def visits_of(index, P=4):
+    """Visits with given region numbers (B, T)."""
+    index = np.array(index)
+    R = index.max() + 1
+    bits = (np.arange(R)[:, None] >> np.arange(P)) & 1
+    return rg.Visits(bits.astype(np.int8), index, np.bincount(index.ravel(), minlength=R))
+
+
+def gini_by_pairs(x):
+    """Half the relative mean absolute difference: the definition."""
+    x = np.asarray(x, dtype=float)
+    return np.abs(x[:, None] - x).mean() / (2 * x.mean())
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=16))
+def test_occupancy_against_definitions(counts):
+    seen = rg.Visits(
+        np.zeros((len(counts), 4), np.int8), np.repeat(np.arange(len(counts)), counts)[None], np.array(counts)
+    )
+    visited, everything = rg.occupancy(seen), rg.occupancy(seen, "all")
+    assert visited.gini == pytest.approx(gini_by_pairs(counts), abs=1e-12) and visited.support == "visited"
+    padded = counts + [0] * (16 - len(counts))
+    assert everything.gini == pytest.approx(gini_by_pairs(padded), abs=1e-12) and everything.support == "all"
+    p = np.array(counts) / sum(counts)
+    assert visited.effective == pytest.approx(np.prod(p**-p)) and visited.entropy == pytest.approx(
+        np.log(visited.effective)
+    )
+    assert visited.share == pytest.approx(p)
+
+
+def test_gini_depends_on_its_support():
+    one = rg.visits(random_net(90, 80, 0), torch.ones(2, 3, 90))
+    assert rg.occupancy(one).gini == 0 and rg.occupancy(one).effective == 1
+    assert rg.occupancy(one, "all").gini == 1 - 2.0**-80
+    with pytest.raises(ValueError, match="support"):
+        rg.occupancy(one, "some")
+
+
+def test_transitions_by_hand_last_step_included():
+    seen = visits_of([[0, 0, 1, 0, 2], [1, 1, 1, 0, 3]])
+    assert (rg.transition_counts(seen) == [[1, 1, 1, 1], [2, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]).all()
+    expected = [[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    assert (rg.transition_matrix(seen) == expected).all()
+    assert (rg.transition_matrix(visits_of([[0], [1]])) == np.eye(2)).all()
+
+
+@pytest.mark.parametrize("P", [0, 1, 5, 8])
+def test_transitions_dwell_and_switches_against_loops(P):
+    net = random_net(8, P, 3)
+    z = run(net, B=7, T=20)[1]
+    seen = rg.visits(net, z)
+    R = len(seen.counts)
+    counted = np.zeros((R, R), int)
+    stays = []
+    for row in seen.index.tolist():
+        for i, j in itertools.pairwise(row):
+            counted[i, j] += 1
+        lengths = [(region, len(list(group))) for region, group in itertools.groupby(row)]
+        stays += [(*stay, n in (0, len(lengths) - 1)) for n, stay in enumerate(lengths)]
+    assert (rg.transition_counts(seen) == counted).all()
+    assert rg.transition_matrix(seen).sum(1) == pytest.approx(np.ones(R))
+    dwell = rg.dwell_times(seen)
+    assert list(zip(dwell.region.tolist(), dwell.steps.tolist(), dwell.cut.tolist(), strict=True)) == stays
+    assert dwell.mean == pytest.approx([np.mean([n for r, n, _ in stays if r == region]) for region in range(R)])
+    on = z[..., 8 - P :].numpy() > 0
+    assert (rg.switches(seen).count == (on[:, 1:] ^ on[:, :-1]).sum((0, 1))).all()
+    assert rg.switches(seen).rate == pytest.approx((on[:, 1:] ^ on[:, :-1]).mean((0, 1)))
+
+
+def test_contingency_against_crosstab():
+    net = random_net(6, 3, 4)
+    seen = rg.visits(net, run(net, B=12, T=12)[1])
+    rng = np.random.default_rng(0)
+    names = np.array(["cue", "delay", "recall"])
+    for label in (rng.integers(0, 3, (12, 12)), rng.integers(0, 2, (12, 1)), names[rng.integers(0, 3, (1, 12))]):
+        table = rg.contingency(seen, label)
+        full = np.broadcast_to(label, (12, 12)).ravel()
+        expected = pd.crosstab(np.array(seen.codes)[seen.index.ravel()], full).loc[seen.codes]
+        assert (table.to_numpy() == expected.to_numpy()).all() and list(table.columns) == list(expected.columns)
+        assert list(table.index) == seen.codes and table.index.name == "region"
+    assert (rg.contingency(seen, torch.zeros(12, 1)).to_numpy()[:, 0] == seen.counts).all()
+    for bad in (np.zeros(12), np.zeros((12, 11)), np.zeros((1, 1, 12))):
+        with pytest.raises(ValueError, match="label must have shape"):
+            rg.contingency(seen, bad)
+
+
+# Jacobians and modes
+
+
+@pytest.mark.parametrize("P", [0, 2, 5])
+def test_jacobians_against_autograd(P):
+    net = random_net(5, P, 5)
+    z = torch.randn(20, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    bits = (z[:, 5 - P :] > 0).long()
+    J = rg.jacobians(net, bits)
+    s = torch.zeros(1, 1, 2, dtype=torch.float64)
+    for i in range(20):
+        exact = torch.autograd.functional.jacobian(lambda x: net(s, x[None])[1][0, 0], z[i])
+        assert np.allclose(J[i], exact, atol=1e-14) and np.allclose(J[i], net.jacobian(bits[i]).detach(), atol=1e-14)
+    for bad in (np.zeros(P + 1), np.full((3, P + 2), 0)):
+        with pytest.raises(ValueError, match="bits must have shape"):
+            rg.jacobians(net, bad)
+    with pytest.raises(ValueError, match="0 or 1"):
+        rg.jacobians(random_net(5, 1, 0), [2])
+    with torch.no_grad():
+        net.W[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="finite"):
+        rg.jacobians(net, np.zeros(P))
+
+
+@given(st.integers(1, 7), st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_spectrum_of_random_nets(M, seed):
+    net = random_net(M, M // 2, seed)
+    bits = np.random.default_rng(seed).integers(0, 2, M // 2)
+    J, modes = rg.jacobians(net, bits), rg.spectrum(net, bits)
+    assert np.allclose(modes.right @ np.diag(modes.eigenvalues) @ modes.left, J, atol=1e-8)
+    assert np.allclose(modes.left @ modes.right, np.eye(M), atol=1e-8)
+    assert np.linalg.norm(modes.right, axis=0) == pytest.approx(np.ones(M))
+    assert (np.diff(np.abs(modes.eigenvalues)) <= 1e-12).all() and (modes.condition >= 1 - 1e-9).all()
+    assert (modes.bits == bits).all()
+
+
+def test_time_constants_and_periods():
+    values = [np.exp(-1 / 7), -np.exp(-1 / 7), 1.0, 1 + 1e-15, -1.0, 0.0, np.exp(0.5), 0.5j]
+    assert rg.time_constants(values) == pytest.approx([7, 7, np.inf, np.inf, np.inf, 0, -2, 1 / np.log(2)])
+    angle, radius = 2 * np.pi / 9, 0.9
+    turn = radius * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    W = np.zeros((4, 4))
+    W[:2, :2], W[2, 2], W[3, 3] = turn, 0.99, -0.5
+    modes = rg.spectrum(build(W, 0), [])
+    assert modes.eigenvalues[[0, 3]] == pytest.approx([0.99, -0.5])
+    assert modes.eigenvalues[1] == pytest.approx(radius * np.exp(1j * angle)) == np.conj(modes.eigenvalues[2])
+    assert modes.periods == pytest.approx([np.inf, 9, 9, 2])
+    assert list(modes.slow(50)) == [0] and list(modes.slow(9)) == [0, 1, 2] and list(modes.slow(1e9)) == []
+    assert list(rg.spectrum(build([[1.0]], 0), []).slow(1e9)) == [0]
+    assert modes.condition == pytest.approx(np.ones(4))
+
+
+def test_storing_and_selecting_directions_of_a_non_normal_map():
+    J = np.array([[1.0, 3.0, 0.0], [0.0, 0.5, 1.0], [0.0, 0.0, 0.2]])
+    modes = rg.spectrum(build(J, 0), [])
+    kick = np.array([0.3, -1.0, 2.0])
+    kept = np.linalg.matrix_power(J, 200) @ kick
+    assert kept == pytest.approx(modes.right[:, 0] * (modes.left[0] @ kick))
+    assert abs(modes.right[0, 0]) == pytest.approx(1) and modes.condition[0] > 5
+
+
+def test_repeated_and_defective_eigenvalues():
+    S = np.random.default_rng(0).normal(size=(4, 4))
+    J = S @ np.diag([1, 1, 0.5, 0.5]) @ np.linalg.inv(S)
+    modes = rg.spectrum(build(J, 0), [])
+    assert modes.eigenvalues == pytest.approx([1, 1, 0.5, 0.5])
+    assert np.allclose(modes.left @ modes.right, np.eye(4), atol=1e-8) and np.allclose(
+        modes.left @ J @ modes.right, np.diag([1, 1, 0.5, 0.5]), atol=1e-8
+    )
+    jordan = S @ np.array([[1, 0, 0, 0], [0, 0.5, 1, 0], [0, 0, 0.5, 0], [0, 0, 0, 0]]) @ np.linalg.inv(S)
+    for matrix in (jordan, jordan.T):
+        modes = rg.spectrum(build(matrix, 0), [])
+        assert np.isnan(modes.left[1:3]).all() and np.isinf(modes.condition[1:3]).all()
+        assert np.allclose(modes.left[[0, 3]] @ matrix, np.diag([1, 0]) @ modes.left[[0, 3]], atol=1e-7)
+        assert np.allclose(modes.left[[0, 3]] @ modes.right[:, [0, 3]], np.eye(2), atol=1e-7)
+    turn = np.zeros((5, 5))
+    turn[:2, :2], turn[2:, 2:] = [[0.6, -0.7], [0.7, 0.6]], 0.5 * np.eye(3) + np.eye(3, k=1)
+    modes = rg.spectrum(build(turn, 0), [])  # a pair beside a defective eigenvalue
+    assert modes.left[:2] @ modes.right[:, :2] == pytest.approx(np.eye(2)) and np.isnan(modes.left[2:]).all()
+    assert modes.left[:2] @ turn == pytest.approx(modes.eigenvalues[:2, None] * modes.left[:2])
+    nilpotent = rg.spectrum(build(np.eye(3, k=1), 0), [])
+    assert np.isnan(nilpotent.left).all() and (nilpotent.time_constants == 0).all()
+    identity = rg.spectrum(build(np.eye(3), 0), [])
+    assert (identity.left == identity.right).all() and np.isinf(identity.time_constants).all()
+
+
+def test_spectrum_wants_one_region():
+    with pytest.raises(ValueError, match="one region"):
+        rg.spectrum(random_net(4, 2, 0), [[0, 1]])
+
+
+def test_principal_components_against_the_covariance():
+    z = np.random.default_rng(0).normal(size=(5, 40, 4)) * [5, 1, 0.1, 2] + 7
+    values, vectors = np.linalg.eigh(np.cov(z.reshape(-1, 4).T))
+    found = rg.principal_components(torch.as_tensor(z), 3)
+    assert found.explained == pytest.approx(values[::-1][:3] / values.sum()) and found.mean == pytest.approx(
+        z.mean((0, 1))
+    )
+    assert np.abs((found.axes * vectors.T[::-1][:3]).sum(1)) == pytest.approx(np.ones(3))
+    few = rg.principal_components(z[0, :3])
+    assert few.axes.shape == (4, 4) and few.explained[2:] == pytest.approx([0, 0])
+    for bad, k, message in (
+        (z[:0], 1, "must hold states"),
+        (z, 5, "k must be"),
+        (z * np.nan, 1, "NaN"),
+        (z * 0 + 3.3, 1, "variance"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rg.principal_components(bad, k)
+
+
+def test_alignment_of_a_slow_mode():
+    J = np.array([[0.99, 0.4], [0.0, 0.2]])  # right slow vector (1, 0), left one at an angle
+    net = build(J, 0)
+    modes = rg.spectrum(net, [])
+    left = np.array([0.79, 0.4])
+    z = np.outer(np.random.default_rng(0).normal(size=500), [np.cos(0.3), np.sin(0.3)])
+    found = rg.alignment(modes, 0, z)
+    assert found.right == pytest.approx([np.cos(0.3)]) and found.explained == pytest.approx(np.cos(0.3) ** 2)
+    assert found.left == pytest.approx([abs(left @ [np.cos(0.3), np.sin(0.3)]) / np.linalg.norm(left)])
+    assert found.components == pytest.approx([1])
+    assert rg.alignment(modes, 0, z, components=2).right == pytest.approx([1])
+    with pytest.raises(ValueError, match="components"):
+        rg.alignment(modes, 0, z, components=3)
+    defective = rg.alignment(rg.spectrum(build([[0.5, 1], [0, 0.5]], 0), []), 0, z)
+    assert np.isnan(defective.left).all() and np.isfinite(defective.right).all()
+
+
+def test_alignment_of_a_complex_pair_is_that_of_its_plane():
+    rng = np.random.default_rng(1)
+    S = rng.normal(size=(4, 4))
+    block = np.zeros((4, 4))
+    block[:2, :2], block[2, 2], block[3, 3] = [[0.6, -0.7], [0.7, 0.6]], 0.3, 0.1
+    modes = rg.spectrum(build(S @ block @ np.linalg.inv(S), 0), [])
+    plane = np.linalg.qr(S[:, :2])[0]
+    z = (rng.normal(size=(400, 2)) * [3, 1]) @ plane.T
+    for mode in (0, 1):
+        inside = rg.alignment(modes, mode, z)
+        assert inside.right == pytest.approx([1, 1]) and inside.explained == pytest.approx(1)
+        assert rg.alignment(modes, mode, z, components=1).right == pytest.approx([1])
+        assert inside.components.shape == (2,) and inside.components.sum() == pytest.approx(1)
+    axis = np.eye(4)[2]
+    outside = rg.alignment(modes, 0, np.outer(rng.normal(size=50), axis), components=1)
+    assert outside.right == pytest.approx([np.linalg.norm(plane.T @ axis)])
+    selected = np.linalg.qr(np.linalg.inv(S)[:2].T)[0]
+    assert outside.left == pytest.approx([np.linalg.norm(selected.T @ axis)])
+
+
+# fixed points
+
+
+def test_fixed_points_of_one_unit_by_hand():
+    on, off = sorted(rg.fixed_points(build([[2.0]], 1, [-1.0])), key=lambda p: -p.bits[0])
+    assert on.real and on.z == pytest.approx([1]) and on.eigenvalues == pytest.approx([2]) and not on.stable
+    assert off.real and off.z == pytest.approx([-1]) and off.eigenvalues == pytest.approx([0]) and off.stable
+    assert off.attracting and not on.attracting and on.marginal.shape == (1, 0)
+    both = rg.fixed_points(build([[2.0]], 1, [1.0]))
+    assert len(both) == 2 and not any(p.real for p in both)
+    assert rg.fixed_points(build([[2.0]], 1, [1.0]), virtual=False) == []
+
+
+@given(st.integers(1, 5), st.integers(0, 5), st.integers(0, 10_000), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_fixed_points_against_exhaustive_search(M, P, seed, driven):
+    P = min(P, M)
+    net = random_net(M, P, seed, scale=1.5)
+    s = np.random.default_rng(seed).normal(size=2) if driven else None
+    A, W, C, h = (x.detach().numpy() for x in (net.A * net.pwl, net.W, net.C, net.h))
+    found = {tuple(p.bits): p for p in rg.fixed_points(net, s)}
+    assert len(found) == 2**P
+    for bits in itertools.product((0, 1), repeat=P):
+        J = np.diag(A) + W @ np.diag([1] * (M - P) + list(bits))
+        z = np.linalg.solve(np.eye(M) - J, h + (C @ s if driven else 0))
+        point = found[bits]
+        assert point.z == pytest.approx(z, rel=1e-6, abs=1e-8)
+        assert point.real == (tuple(z[M - P :] > 0) == bits)
+        assert point.real == np.allclose(step(net, z, s)[0], z, rtol=1e-6, atol=1e-8)
+        assert np.sort_complex(point.eigenvalues) == pytest.approx(np.sort_complex(np.linalg.eigvals(J)), abs=1e-8)
+        assert point.stable == (np.abs(np.linalg.eigvals(J)).max() < 1)
+    assert {tuple(p.bits) for p in rg.fixed_points(net, s, virtual=False)} == {b for b, p in found.items() if p.real}
+
+
+def test_fixed_points_against_iteration():
+    arrived = 0
+    for seed in range(25):
+        net = random_net(4, 3, seed, scale=1.3)
+        s = np.random.default_rng(seed).normal(size=2)
+        points = [p for p in rg.fixed_points(net, s) if p.real]
+        ends = step(net, np.random.default_rng(seed).normal(size=(50, 4)) * 3, s, times=1500)
+        ends = ends[np.isfinite(ends).all(1)]
+        resting = ends[np.abs(step(net, ends, s) - ends).max(1) < 1e-10] if len(ends) else ends
+        for z in resting:
+            assert min(np.abs(p.z - z).max() for p in points if p.stable) < 1e-7
+        arrived += len(resting)
+        for p in points:
+            there = step(net, p.z + 1e-6, s, times=1500 if p.stable else 1)[0]
+            assert np.abs(there - p.z).max() < (1e-8 if p.stable else 1e-4)
+    assert arrived > 300
+
+
+def test_visited_regions_and_large_p():
+    net = random_net(40, 30, 0)
+    with pytest.raises(ValueError, match="pass the visited ones"):
+        rg.fixed_points(net)
+    seen = rg.visits(net, run(net)[1])
+    points = rg.fixed_points(net, bits=seen.bits)
+    assert len(points) == len(seen.bits)
+    for p, bits in zip(points, seen.bits, strict=True):
+        assert (p.bits == bits).all() and rg.jacobians(net, bits) @ p.z + net.h.detach().numpy() == pytest.approx(p.z)
+    batched = random_net(24, 12, 0)  # more regions than one batch holds
+    assert len(rg.fixed_points(batched)) == 2**12
+    for wrong, name in (
+        (dict(bits=np.zeros(30)), "regions"),
+        (dict(bits=np.zeros((2, 29))), "regions"),
+        (dict(s=[1.0]), "s must"),
+    ):
+        with pytest.raises(ValueError, match=name):
+            rg.fixed_points(net, **{"bits": seen.bits, **wrong})
+    with pytest.raises(ValueError, match="0 or 1"):
+        rg.fixed_points(net, bits=seen.bits * 2)
+    with pytest.raises(ValueError, match="s must be a finite"):
+        rg.fixed_points(net, s=[0.0, np.nan], bits=seen.bits)
+
+
+def test_fixed_point_on_a_boundary_is_real_once():
+    points = rg.fixed_points(build(0.5 * np.eye(3), 3))
+    assert len(points) == 8 and all(p.boundary for p in points)
+    assert [tuple(p.bits) for p in points if p.real] == [(0, 0, 0)]
+
+
+def test_line_of_fixed_points_of_an_integrator():
+    (line,) = rg.fixed_points(build([[1.0, 0], [0, 0.5]], 0, [0, 1.0]))
+    assert line.real and line.marginal.shape == (2, 1) and np.abs(line.marginal[:, 0]) == pytest.approx([1, 0])
+    assert line.z == pytest.approx([0, 2]) and line.attracting and not line.stable
+    (repelling,) = rg.fixed_points(build([[1.0, 0], [0, 1.5]], 0))
+    assert not repelling.attracting
+    assert rg.fixed_points(build([[1.0, 0], [0, 0.5]], 0, [1.0, 0])) == []
+    (plane,) = rg.fixed_points(build(np.diag([1, 0.5, 1.0]), 0))
+    assert plane.marginal.shape == (3, 2) and plane.marginal.T @ plane.marginal == pytest.approx(np.eye(2))
+    (all_of_it,) = rg.fixed_points(build(np.eye(3), 0))
+    assert all_of_it.marginal.shape == (3, 3) and all_of_it.real
+    (defective,) = rg.fixed_points(build([[1.0, 1], [0, 1.0]], 0))
+    assert defective.marginal.shape == (2, 1) and not defective.attracting
+
+
+def test_lines_of_the_net_that_adds():
+    net = build([[1.0, 1], [0, 0]], 1, [0, -1.0], C=[[0.0, 0], [1, 1]])  # u += relu(v), v = x + m - 1
+    (held,) = rg.fixed_points(net)  # the other region has I - J singular and no solution
+    assert held.real and tuple(held.bits) == (0,) and held.z == pytest.approx([0, -1]) and held.attracting
+    for u in (-3.0, 5.0):
+        moved = held.z + u * held.marginal[:, 0]
+        assert step(net, moved, times=50)[0] == pytest.approx(moved)
+    touching = rg.fixed_points(net, s=[0.25, 0.75])
+    assert [(tuple(p.bits), p.real, p.boundary) for p in touching] == [((0,), True, True), ((1,), False, True)]
+    assert [(tuple(p.bits), p.real) for p in rg.fixed_points(net, s=[0.5, 1.0])] == [((0,), False)]  # u moves
+
+
+def on_a_line(*units):
+    """An integrator u and one PWL unit v_i = slope u + level for each pair: every u is a fixed point."""
+    W = np.zeros((1 + len(units), 1 + len(units)))
+    W[0, 0], W[1:, 0] = 1, [slope for slope, _ in units]
+    return build(W, len(units), [0.0] + [float(level) for _, level in units])
+
+
+def test_whether_a_line_crosses_its_region():
+    def real(*units):
+        points = rg.fixed_points(on_a_line(*units))
+        assert len(points) == 2 ** len(units) and all(p.marginal.shape[1] == 1 for p in points)
+        for p in points:
+            on = tuple(p.z[1:] > 0) == tuple(p.bits)
+            assert on == p.real and (not p.real or np.allclose(step(on_a_line(*units), p.z)[0], p.z))
+        return {"".join(map(str, p.bits)) for p in points if p.real}
+
+    assert real((1, -5)) == {"0", "1"}  # the point nearest to the origin lies in region 0
+    assert real((1, -5), (-1, -5)) == {"00", "10", "01"}
+    assert real((1, 5), (-1, 5)) == {"11", "10", "01"}
+    assert real((1, -1), (-1, 1)) == {"00", "10", "01"}  # 00 holds at u = 1 alone
+    assert real((1, -3), (0, 2)) == {"01", "11"}
+    assert real((0, -2), (1, 0)) == {"00", "01"}
+
+
+def test_whether_a_plane_crosses_its_region():
+    W = np.zeros((5, 5))
+    W[0, 0] = W[1, 1] = 1
+    W[2:, :2] = [[1, 1], [-1, 0], [0, -1]]
+    net = build(W, 3, [0, 0, 1.0, -1, -1])  # on: u1 + u2 > -1, u1 < -1, u2 < -1
+    points = rg.fixed_points(net)
+    assert all(p.marginal.shape == (5, 2) for p in points) and len(points) == 8
+    truth = set()
+    for u in itertools.product(np.linspace(-6, 6, 49), repeat=2):
+        truth.add((int(u[0] + u[1] > -1), int(u[0] < -1), int(u[1] < -1)))
+    assert {tuple(p.bits) for p in points if p.real} == truth and (1, 1, 1) not in truth
+    assert all(np.allclose(step(net, p.z)[0], p.z) for p in points if p.real)
+
+
+# cycles
+
+
+def necklaces(k):
+    """How many cycles of length k the full tent map has, by Moebius inversion."""
+    divisors = [d for d in range(1, k) if k % d == 0]
+    return (2**k - sum(d * necklaces(d) for d in divisors)) // k
+
+
+@pytest.mark.parametrize("k", range(1, 9))
+def test_all_cycles_of_the_tent_map(k):
+    tent = build([[-4.0]], 1, [1.0], A=[2.0])  # z -> 1 - 2 |z|
+    orbits = rg.cycles(tent, k)
+    assert len(orbits) == necklaces(k) and all(c.real and not c.stable for c in orbits)
+    assert len({frozenset(np.round(c.z[:, 0], 9)) for c in orbits}) == len(orbits)
+    for c in orbits:
+        assert c.z.shape == (k, 1) and c.bits.shape == (k, 1) and abs(c.eigenvalues[0]) == pytest.approx(2**k)
+        assert step(tent, c.z) == pytest.approx(np.roll(c.z, -1, axis=0), abs=1e-12)
+
+
+@given(st.integers(1, 4), st.integers(0, 3), st.integers(0, 10_000), st.sampled_from([2, 3]))
+@settings(max_examples=40, deadline=None)
+def test_cycles_against_one_linear_system_per_sequence(M, P, seed, k):
+    P = min(P, M)
+    net = random_net(M, P, seed, scale=2.0)
+    A, W, h = (x.detach().numpy() for x in (net.A * net.pwl, net.W, net.h))
+    expected = set()
+    for sequence in itertools.product(itertools.product((0, 1), repeat=P), repeat=k):
+        system = np.eye(k * M)  # z_{j+1} - J_j z_j = h, all steps at once
+        for j, bits in enumerate(sequence):
+            i = (j + 1) % k
+            system[i * M : (i + 1) * M, j * M : (j + 1) * M] -= np.diag(A) + W @ np.diag([1] * (M - P) + list(bits))
+        z = np.linalg.solve(system, np.tile(h, k)).reshape(k, M)
+        if np.abs(z - z[0]).max() > 1e-5 * max(1, np.abs(z).max()):
+            real = (z[:, M - P :] > 0).astype(int).tolist() == [list(bits) for bits in sequence]
+            expected.add((min(sequence[i:] + sequence[:i] for i in range(k)), real))
+    found = rg.cycles(net, k)
+    as_keys = [(tuple(tuple(row) for row in c.bits.tolist()), c.real) for c in found]
+    assert set(as_keys) == expected and len(set(as_keys)) == len(as_keys)
+    for c in found:
+        assert c.real == np.allclose(step(net, c.z), np.roll(c.z, -1, axis=0), rtol=1e-6, atol=1e-8)
+
+
+def test_cycles_against_iteration():
+    met = set()
+    for seed in range(60):
+        net = random_net(3, 2, seed, scale=2.5)
+        ends = step(net, np.random.default_rng(seed).normal(size=(20, 3)), times=1000)
+        ends = ends[np.isfinite(ends).all(1) & (np.abs(ends).max(1) < 1e6)]
+        for z in ends:
+            path = [z]
+            while len(path) <= 4 and (len(path) == 1 or np.abs(path[-1] - z).max() > 1e-9):
+                path.append(step(net, path[-1])[0])
+            k = len(path) - 1
+            if np.abs(path[-1] - z).max() > 1e-9:
+                continue
+            candidates = [c for c in rg.cycles(net, k, virtual=False) if c.stable]
+            assert min(np.abs(c.z - z).max(1).min() for c in candidates) < 1e-6
+            met.add((k, seed))
+    assert {k for k, _ in met} >= {1, 2, 3} and len(met) > 10
+
+
+def test_families_of_cycles():
+    (flip,) = rg.cycles(build([[-1.0]], 0), 2)
+    assert flip.marginal.shape == (1, 1) and flip.z[0] == -flip.z[1] and abs(flip.z[0, 0]) > 1e-3
+    assert rg.cycles(build([[1.0]], 0), 2) == []
+    turn = [[0, -1.0], [1, 0]]
+    (round_,) = rg.cycles(build(turn, 0), 4)
+    assert round_.marginal.shape == (2, 2) and step(build(turn, 0), round_.z) == pytest.approx(np.roll(round_.z, -1, 0))
+    assert (
+        rg.cycles(build(turn, 0), 2) == [] and rg.cycles(build(turn, 0), 3) == [] and rg.cycles(build(turn, 0), 8) == []
+    )
+    # z -> 1 - max(z, 0): every z in (0, 1) but 1/2 has period 2 in one region, and 0 -> 1 -> 0 uses both
+    net = build([[-1.0]], 1, [1.0])
+    family = [c for c in rg.cycles(net, 2) if c.real]
+    assert [c.bits.tolist() for c in family] == [[[0], [1]], [[1], [1]]] and [c.boundary for c in family] == [
+        True,
+        False,
+    ]
+    assert family[0].marginal.shape == (1, 0) and family[0].z == pytest.approx(np.array([[0], [1]]))
+    assert family[1].marginal.shape == (1, 1) and (family[1].z > 0).all()
+    assert step(net, family[1].z) == pytest.approx(family[1].z[::-1])
+
+
+def test_cycles_arguments():
+    net = random_net(4, 3, 1, scale=2.0)
+    for one, point in zip(rg.cycles(net, 1), rg.fixed_points(net), strict=True):
+        assert (one.z[0] == point.z).all() and (one.bits[0] == point.bits).all() and one.real == point.real
+    some = rg.cycles(net, 2)
+    again = rg.cycles(net, 2, sequences=np.stack([c.bits for c in some]))
+    assert all((a.z == b.z).all() for a, b in zip(some, again, strict=True))
+    assert rg.cycles(random_net(3, 0, 0), 30) == []
+    with pytest.raises(ValueError, match="pass the sequences"):
+        rg.cycles(net, 7)
+    with pytest.raises(ValueError, match="k must be"):
+        rg.cycles(net, 0)
+    with pytest.raises(ValueError, match="shape"):
+        rg.cycles(net, 2, sequences=np.zeros((5, 3, 3)))
+
+
+# lesions
+
+
+@pytest.mark.parametrize("M, P", [(5, 1), (5, 3), (4, 4)])
+def test_linearise_is_the_net_with_one_lower_bound_removed(M, P):
+    net = random_net(M, P, 7)
+    s = run(net)[0]
+    for unit in range(P):
+        lower = net.lower.clone()
+        lower[M - P + unit] = -torch.inf
+        with torch.no_grad():
+            weights = [x[None] for x in (net.A * net.pwl, net.W, net.C, net.h, lower)]
+            expected = reference(s, torch.zeros(1, 6, M, dtype=torch.float64), *weights)[0]
+            lesioned = rg.linearise(net, unit)
+            y, z = lesioned(s)
+        order = [*range(M - P), M - P + unit, *(i for i in range(M - P, M) if i != M - P + unit)]
+        assert torch.allclose(z, expected[..., order], atol=1e-10)
+        assert torch.allclose(y, expected @ net.D.detach().T + net.b.detach(), atol=1e-10)
+        assert lesioned.nonlinear_size == P - 1 and lesioned.pwl.sum() == P - 1 and lesioned.A[M - P] == 0
+        assert lesioned.jacobian([1] * (P - 1)).shape == (M, M) and len(rg.fixed_points(lesioned)) == 2 ** (P - 1)
+
+
+def test_linearised_throughout_is_affine():
+    net = random_net(4, 4, 8)
+    linear = net
+    for _ in range(4):
+        linear = rg.linearise(linear, linear.nonlinear_size - 1)
+    s = run(net)[0]
+    with torch.no_grad():
+        y = [linear(x)[0] for x in (s, -s, 0 * s)]
+        z = [net(x)[0] for x in (s, -s, 0 * s)]
+    assert torch.allclose(y[0] + y[1], 2 * y[2], atol=1e-8) and not torch.allclose(z[0] + z[1], 2 * z[2], atol=1e-2)
+
+
+@pytest.mark.parametrize("M, P", [(5, 1), (5, 3), (4, 4)])
+def test_silence_and_freeze_against_a_loop(M, P):
+    net = random_net(M, P, 9)
+    s = run(net)[0]
+    A, W, C, h = (x.detach() for x in (net.A * net.pwl, net.W, net.C, net.h))
+    for unit, value in itertools.product(range(P), (0.0, 1.7)):
+        i, z, states = M - P + unit, torch.zeros(6, M, dtype=torch.float64), []
+        for t in range(s.shape[1]):
+            output = torch.maximum(z, net.lower)
+            output[:, i] = value
+            z = A * z + output @ W.T + s[:, t] @ C.T + h
+            states.append(z)
+        lesioned = rg.freeze(net, unit, value)
+        with torch.no_grad():
+            assert torch.allclose(lesioned(s)[1], torch.stack(states, 1), atol=1e-10)
+            if value == 0:
+                assert torch.equal(rg.silence(net, unit)(s)[1], lesioned(s)[1])
+        assert lesioned.nonlinear_size == P
+
+
+def test_lesioned_copies_keep_what_the_net_was():
+    net = ALRNN(2, 5, 3, 1, seed=4, init=Init(W=0.3)).eval()
+    net.C.requires_grad_(False)
+    for lesioned in (rg.linearise(net, 1), rg.silence(net, 1), rg.freeze(net, 1, 0.5)):
+        assert not lesioned.training and lesioned.W.dtype == torch.float32 and lesioned.seed == 4
+        assert lesioned.W.requires_grad and not lesioned.C.requires_grad
+        lesioned(torch.ones(1, 3, 2))[0].sum().backward()
+        assert lesioned.W.grad is not None and net.W.grad is None
+
+
+def test_lesion_errors():
+    for lesion in (rg.linearise, rg.silence, lambda net, unit: rg.freeze(net, unit, 1.0)):
+        for P, unit in ((0, 0), (2, 2), (2, -1)):
+            with pytest.raises(ValueError, match="PWL units"):
+                lesion(random_net(4, P, 0), unit)
+    with pytest.raises(ValueError, match="finite"):
+        rg.freeze(random_net(4, 2, 0), 0, float("nan"))
+
+
+def test_lesion_scores():
+    net = build(np.zeros((3, 3)), 2, D=[[1.0, 0, 0]])
+    with torch.no_grad():
+        net.W[0, 2] = 3.0  # unit 1 feeds the output, unit 0 feeds nothing
+        net.C.fill_(1.0)
+
+    def score(net):
+        return net(torch.ones(1, 4, 1, dtype=torch.float64))[0][0, -1, 0]
+
+    found = rg.lesion_scores(net, score)
+    assert found.intact == 4 and (found.lesioned == [4, 1]).all() and (found.drop == [0, 3]).all()
+    assert (rg.lesion_scores(net, score, rg.linearise).drop == 0).all()
+    assert (rg.lesion_scores(net, score, lambda net, p: rg.freeze(net, p, [0, 2][p])).lesioned == [4, 7]).all()
+    assert rg.lesion_scores(build(np.eye(2), 0, C=[[1.0], [1]]), score).drop.shape == (0,)
+
+
+# promises about every function
+
+
+def test_analysis_leaves_the_net_and_the_random_state_alone():
+    net = ALRNN(2, 5, 3, 2, seed=1, init=Init(W=0.4)).train()
+    s = torch.randn(4, 10, 2, generator=torch.Generator().manual_seed(0))
+    y, z = net(s)
+    y.sum().backward()
+    inputs = z.detach().clone()
+    before = {name: x.clone() for name, x in net.state_dict().items()}
+    grads = {name: p.grad.clone() for name, p in net.named_parameters()}
+    random_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+
+    seen = rg.visits(net, z)
+    rg.occupancy(seen), rg.transition_matrix(seen), rg.dwell_times(seen), rg.switches(seen)
+    rg.contingency(seen, torch.zeros(4, 1))
+    rg.alignment(rg.spectrum(net, seen.bits[0]), 0, z)
+    rg.fixed_points(net, s=torch.ones(2)), rg.cycles(net, 2)
+    rg.linearise(net, 0), rg.freeze(net, 1, 2.0)
+    rg.lesion_scores(net, lambda n: n(s)[0].mean())
+
+    assert all(torch.equal(x, before[name]) for name, x in net.state_dict().items())
+    assert all(torch.equal(p.grad, grads[name]) and p.requires_grad for name, p in net.named_parameters())
+    assert net.training and net.nonlinear_size == 3 and torch.equal(z, inputs) and z.requires_grad
+    assert torch.equal(torch.get_rng_state(), random_state) and (np.random.get_state()[1] == numpy_state).all()
+
+
+def test_float32_nets_are_analysed_in_float64():
+    net = ALRNN(2, 6, 3, 1, seed=2, init=Init(W=0.3))
+    double = net.copy().double()
+    for a, b in zip(rg.fixed_points(net, [1.0, 0.5]), rg.fixed_points(double, [1.0, 0.5]), strict=True):
+        assert a.z.dtype == np.float64 and (a.z == b.z).all() and (a.eigenvalues == b.eigenvalues).all()
+    assert (rg.spectrum(net, [1, 0, 1]).left == rg.spectrum(double, [1, 0, 1]).left).all()
