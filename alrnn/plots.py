@@ -166,9 +166,9 @@ def phase_portrait(
         name = "bits " + " ".join(map(str, bits)) if P else "one region"
         low, first = y1 <= 0, x1 <= 0 or P < 2
         at = (0.02 if first else 0.98, 0.02 if low else 0.98)
-        ax.text(
-            *at, name, transform=ax.transAxes, ha="left" if first else "right", va="bottom" if low else "top", zorder=4
-        )
+        box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5}
+        ha, va = "left" if first else "right", "bottom" if low else "top"
+        ax.text(*at, name, transform=ax.transAxes, ha=ha, va=va, bbox=box, zorder=4)
     ax.quiver(x, y, *step.T, color="0.45", angles="xy", width=0.0028, pivot="tail", zorder=1)
     for (name, path), c in zip((paths or {}).items(), ("black", LINEAR, "#0072B2"), strict=False):
         ax.plot(*path.T, "o-", color=c, markersize=2.8, linewidth=1.0, zorder=2, label=name)
@@ -181,6 +181,7 @@ def phase_portrait(
             ax.plot(*p.z, marker, color=c, markeredgecolor="black", markersize=9, linestyle="", zorder=5, clip_on=False,
                     label=None if i else f"fixed point, {kind}")  # fmt: skip
     ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="z₁, state of unit 1", ylabel="z₂, state of unit 2")
+    ax.locator_params(nbins=5)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize="small")
     return ax.figure  # type: ignore[return-value]
