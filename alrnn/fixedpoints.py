@@ -228,7 +228,7 @@ def _inside(slope: np.ndarray, level: np.ndarray, on: np.ndarray, margin: np.nda
         answer = linprog(goal, A_ub=left, b_ub=sign[:, 0] * level, bounds=bounds)
         if answer.success and answer.x[-1] > 1e-7:
             return answer.x[:-1]
-    return nearest if ((level > margin) == on).all() else None
+    return None
 
 
 def _returns_early(z: np.ndarray, tolerance: float) -> bool:

@@ -595,16 +595,18 @@ def test_families_of_cycles():
     assert (
         rg.cycles(build(turn, 0), 2) == [] and rg.cycles(build(turn, 0), 3) == [] and rg.cycles(build(turn, 0), 8) == []
     )
-    # z -> 1 - max(z, 0): every z in (0, 1) but 1/2 has period 2 in one region, and 0 -> 1 -> 0 uses both
-    net = build([[-1.0]], 1, [1.0])
-    family = [c for c in rg.cycles(net, 2) if c.real]
-    assert [c.bits.tolist() for c in family] == [[[0], [1]], [[1], [1]]] and [c.boundary for c in family] == [
-        True,
-        False,
-    ]
-    assert family[0].marginal.shape == (1, 0) and family[0].z == pytest.approx(np.array([[0], [1]]))
-    assert family[1].marginal.shape == (1, 1) and (family[1].z > 0).all()
-    assert step(net, family[1].z) == pytest.approx(family[1].z[::-1])
+
+
+@pytest.mark.parametrize("h", [1.0, 0.01])
+def test_a_family_of_cycles_that_ends_at_a_boundary(h):
+    """z -> h - max(z, 0): every z in (0, h) but h/2 has period 2 in one region, and 0 -> h -> 0 uses both."""
+    net = build([[-1.0]], 1, [h])
+    border, family = [c for c in rg.cycles(net, 2) if c.real]
+    assert border.bits.tolist() == [[0], [1]] and border.boundary and border.marginal.shape == (1, 0)
+    assert border.z == pytest.approx(np.array([[0], [h]]))
+    assert family.bits.tolist() == [[1], [1]] and family.marginal.shape == (1, 1) and not family.boundary
+    assert (family.z > 0).all() and abs(family.z[0, 0] - h / 2) > 1e-5
+    assert step(net, family.z) == pytest.approx(family.z[::-1])
 
 
 def test_cycles_arguments():
