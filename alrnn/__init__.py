@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"  # here alone: packaging reads it, and it also holds in a bare source tree
 
-from . import datasets, recurrence, tasks
+from . import datasets, recurrence, regions, tasks, theory
 from .model import ALRNN, Ensemble, Init
 from .train import DivergedError, History, Sweep, evaluate, fit, sweep
 
@@ -17,6 +17,8 @@ __all__ = [
     "evaluate",
     "fit",
     "recurrence",
+    "regions",
     "sweep",
     "tasks",
+    "theory",
 ]

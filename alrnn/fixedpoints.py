@@ -158,7 +158,6 @@ def _solve(net: ALRNN, bits: np.ndarray, drive: np.ndarray, virtual: bool, toler
     inverse, info = (x.numpy() for x in torch.linalg.inv_ex(torch.from_numpy(E)))
     with np.errstate(all="ignore"):
         start = inverse @ e
-        start = start + inverse @ (e - E @ start)  # one refinement: as good as a solve
         regular = (info == 0) & (np.linalg.norm(inverse, axis=(1, 2)) * tolerance * M * _scale(E, (1, 2)) < 1)
     start = np.where(regular[:, None, None], start, 0.0)
     z = np.stack([(Phi @ start)[..., 0] + phi for Phi, phi in zip(linear[:-1], offset[:-1], strict=True)], axis=1)
@@ -210,20 +209,21 @@ def _family(
 
 
 def _inside(slope: np.ndarray, level: np.ndarray, on: np.ndarray, margin: np.ndarray) -> np.ndarray | None:
-    """Some a with slope a + level > 0 exactly where `on`: 0 if it will do, else from a linear programme, or None.
+    """Some a with slope a + level > 0 exactly where `on`: 0 if well inside, else from a linear programme, or None.
 
     First a point well inside is sought; then, as off includes 0, one that may touch 0 where off.
     """
-    if ((level > margin) == on).all():
-        return np.zeros(slope.shape[1])
+    nearest = np.zeros(slope.shape[1])
     fixed = np.abs(slope).max(axis=1, initial=0.0) <= margin
-    if ((level[fixed] > margin) != on[fixed]).any() or fixed.all():
+    if ((level[fixed] > margin) != on[fixed]).any():
         return None
     slope, level, on = slope[~fixed], level[~fixed], on[~fixed]
+    if ((level > margin) == on).all() and (np.abs(level) > margin).all():
+        return nearest
     sign = np.where(on, 1.0, -1.0)[:, None]
     for touch in (1.0, 0.0):
         left = np.hstack([-sign * slope, np.where(on, 1.0, touch)[:, None]])
-        goal = np.append(np.zeros(slope.shape[1]), -1.0)
+        goal = np.append(nearest, -1.0)
         bounds = [(None, None)] * slope.shape[1] + [(None, 1.0)]
         answer = linprog(goal, A_ub=left, b_ub=sign[:, 0] * level, bounds=bounds)
         if answer.success and answer.x[-1] > 1e-7:

@@ -80,17 +80,16 @@ def spectrum(net: ALRNN, bits: Tensor | ArrayLike) -> Spectrum:
     values, left, right = eig(J, left=True, right=True)
     order = np.lexsort((-values.imag, -values.real, -np.abs(values)))
     values, left, right = values[order], left[:, order].conj().T, right[:, order]
-    with np.errstate(all="ignore"):
-        if np.linalg.cond(right) < 1e7:
-            left = np.linalg.inv(right)  # also right for repeated eigenvalues, where LAPACK's pairs need not match
-        else:
-            left = left / np.sum(left * right.T, axis=1)[:, None]
-        condition = np.linalg.norm(left, axis=1)
-        good = (condition < 1e6) & (np.abs(left @ right - np.eye(len(J))).max(1) < 1e-6)
+    rows = np.full_like(left, np.nan)
+    for i, value in enumerate(values):  # LAPACK's pairs need not match where eigenvalues repeat: match them in groups
+        near = np.flatnonzero(np.abs(values - value) <= 1e-6 * max(1.0, np.abs(values[0])))
+        gram = left[near] @ right[:, near]
+        if np.linalg.svd(gram, compute_uv=False)[-1] > 1e-6:  # 0 in theory if the eigenvalue is defective
+            rows[i] = np.linalg.solve(gram, left[near])[near == i][0]
+    condition = np.nan_to_num(np.linalg.norm(rows, axis=1), nan=np.inf)
+    with np.errstate(divide="ignore"):
         periods = 2 * np.pi / np.abs(np.angle(values))
-    left[~good] = np.nan
-    condition[~good] = np.inf
-    return Spectrum(array(bits).astype(np.int8), values, time_constants(values), periods, right, left, condition)
+    return Spectrum(array(bits).astype(np.int8), values, time_constants(values), periods, right, rows, condition)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The book's figures: one style, one function a figure. They take results and return matplotlib figures; none trains.
 
-Figures stand on their own light ground, so they read the same on light and dark pages. Colours are safe for colour-blind
-readers: P = 0 is always vermilion, P > 0 runs from dark to light along viridis, regions take seaborn's colorblind palette.
+Figures stand on their own light ground, so they read the same on light and dark pages. Colours are safe for readers who
+are colour-blind: P = 0 is vermilion, P > 0 runs from dark to light along viridis, regions take seaborn's "colorblind".
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -25,7 +26,7 @@ LINEAR = "#D55E00"  # P = 0, and everything linear
 FLOOR = "#444444"  # theoretical limits
 REGIONS = sns.color_palette("colorblind")
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "figure.facecolor": "white",
     "figure.figsize": (7.0, 3.6),
     "figure.dpi": 110,
@@ -39,7 +40,7 @@ STYLE = {
     "lines.linewidth": 1.6,
     "figure.constrained_layout.use": True,
 }
-mpl.rcParams.update(STYLE)
+mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
 
 
 def show(figure: Figure, caption: str, alt: str) -> None:
@@ -86,7 +87,7 @@ def score_against_P(
     sns.stripplot(
         table, x="P", y=score, hue="P", palette=colours, order=sizes, jitter=0.15, size=5, legend=False, ax=ax
     )
-    quartiles = table.groupby("P")[score].quantile([0.25, 0.5, 0.75]).unstack()
+    quartiles = table.groupby("P")[score].quantile(np.array([0.25, 0.5, 0.75])).unstack()
     x = np.arange(len(sizes))
     spread = np.abs(quartiles[[0.25, 0.75]].to_numpy() - quartiles[[0.5]].to_numpy()).T
     ax.errorbar(x, quartiles[0.5], yerr=spread, fmt="_", color="black", markersize=16, capsize=3, zorder=3)
@@ -122,7 +123,7 @@ def trajectory(
     ax.plot(*z.T, color="0.75", linewidth=0.8, zorder=1)
     for i, r in enumerate(np.unique(region)):
         here = region == r
-        ax.scatter(*z[here].T, color=REGIONS[i % len(REGIONS)], s=16, zorder=2, label=f"region {r}")
+        ax.scatter(z[here, 0], z[here, 1], color=REGIONS[i % len(REGIONS)], s=16, zorder=2, label=f"region {r}")
     for name, step in (marks or {}).items():
         ax.annotate(name, z[step], xytext=(6, 6), textcoords="offset points")
     ax.legend()
@@ -165,9 +166,9 @@ def phase_portrait(
         name = "bits " + " ".join(map(str, bits)) if P else "one region"
         low, first = y1 <= 0, x1 <= 0 or P < 2
         at = (0.02 if first else 0.98, 0.02 if low else 0.98)
-        ax.text(
-            *at, name, transform=ax.transAxes, ha="left" if first else "right", va="bottom" if low else "top", zorder=4
-        )
+        box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5}
+        ha, va = "left" if first else "right", "bottom" if low else "top"
+        ax.text(*at, name, transform=ax.transAxes, ha=ha, va=va, bbox=box, zorder=4)
     ax.quiver(x, y, *step.T, color="0.45", angles="xy", width=0.0028, pivot="tail", zorder=1)
     for (name, path), c in zip((paths or {}).items(), ("black", LINEAR, "#0072B2"), strict=False):
         ax.plot(*path.T, "o-", color=c, markersize=2.8, linewidth=1.0, zorder=2, label=name)
@@ -180,6 +181,7 @@ def phase_portrait(
             ax.plot(*p.z, marker, color=c, markeredgecolor="black", markersize=9, linestyle="", zorder=5, clip_on=False,
                     label=None if i else f"fixed point, {kind}")  # fmt: skip
     ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="z₁, state of unit 1", ylabel="z₂, state of unit 2")
+    ax.locator_params(nbins=5)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize="small")
     return ax.figure  # type: ignore[return-value]

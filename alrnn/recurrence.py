@@ -63,7 +63,7 @@ def recurrence(
 
 
 def backend() -> kernel.Backend:
-    """Which code runs `recurrence` on the CPU in float32 and float64, "c" or "torch", and why. Builds the kernel if need be.
+    """Which code runs `recurrence` on the CPU in float32 and float64, "c" or "torch", and why. Builds the kernel.
 
     Elsewhere, on other devices and in other dtypes, and for derivatives of derivatives, it is always torch.
     """
@@ -124,15 +124,15 @@ def _torch_backward(need, grad, z, s, z0, A, W, C, h, lower):
     """
     before = torch.cat([z0.unsqueeze(2), z[:, :, :-1]], dim=2)  # z_{t-1}
     dead = before <= lower[:, None, None]
-    g, G = torch.zeros_like(z0), []
+    g, steps = torch.zeros_like(z0), []
     T, last = z.shape[2], grad.shape[2]
     for t in reversed(range(T)):
         if t >= T - last:
             g = g + grad[:, :, t - T + last]
-        G.append(g)
+        steps.append(g)
         g = A[:, None] * g + (g @ W).masked_fill(dead[:, :, t], 0)
     dz0 = g
-    G = torch.stack(G[::-1], dim=2)  # (K, B, T, M)
+    G = torch.stack(steps[::-1], dim=2)  # (K, B, T, M)
     flat = G.flatten(1, 2)  # (K, BT, M)
     ds = dA = dW = dC = dh = dlower = None
     if need[0]:

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from io import StringIO
 from typing import Any, Literal
 
 import numpy as np
@@ -202,8 +201,8 @@ class Sweep:
         """Write table and weights to one .npz file."""
         net = ("input_size", "hidden_size", "nonlinear_size", "output_size", "seed")
         nets = [{name: getattr(n, name) for name in net} | {"init": asdict(n.init)} for n in self.nets]
-        dtypes = self.table.dtypes.astype(str).to_dict()
-        text = np.array([json.dumps(nets), json.dumps(dtypes), self.table.to_csv(index=False)])
+        table = self.table.astype(object).where(self.table.notna(), None).to_dict("list")  # None: missing
+        text = np.array([json.dumps(x) for x in (nets, table, self.table.dtypes.astype(str).to_dict())])
         with open(path, "wb") as file:
             np.savez(file, text=text, theta=Ensemble(self.nets).theta.detach().cpu().numpy())
 
@@ -211,17 +210,16 @@ class Sweep:
     def load(cls, path: str | os.PathLike) -> Sweep:
         """Read what `save` wrote. Nothing is unpickled."""
         with np.load(path, allow_pickle=False) as file:
-            theta, text = torch.from_numpy(file["theta"]), file["text"].tolist()
-        table = pd.read_csv(StringIO(text[2]), dtype=json.loads(text[1]), float_precision="round_trip")
+            theta, text = torch.from_numpy(file["theta"]), [json.loads(x) for x in file["text"].tolist()]
         nets = []
-        for net in json.loads(text[0]):
+        for net in text[0]:
             net["init"]["time_constants"] = tuple(net["init"]["time_constants"])
             nets.append(ALRNN(**net | {"init": Init(**net["init"])}).to(theta.dtype))
         ensemble = Ensemble(nets)
         with torch.no_grad():
             ensemble.theta.copy_(theta)
         ensemble.write_to(nets)
-        return cls(table, nets)
+        return cls(pd.DataFrame(text[1]).astype(text[2]), nets)
 
 
 def sweep(

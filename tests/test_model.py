@@ -85,7 +85,7 @@ def test_p1_is_not_affine():
 
 
 def test_p0_is_a_sum_over_the_past():
-    """P = 0 without a loop: z_T = sum_k W^k (C s_{T-k} + h). Negative states pass; a slice [-P:] would cut all units."""
+    """P = 0 without a loop: z_T = sum_k W^k (C s_{T-k} + h). Negative states pass: [-P:] would cut all units."""
     net, s = make(P=0), normal(4, 9, 3)
     drive = s @ net.C.T + net.h
     expected = sum(drive[:, 8 - k] @ torch.linalg.matrix_power(net.W, k).T for k in range(9))

@@ -264,6 +264,14 @@ def test_repeated_and_defective_eigenvalues():
         assert np.isnan(modes.left[1:3]).all() and np.isinf(modes.condition[1:3]).all()
         assert np.allclose(modes.left[[0, 3]] @ matrix, np.diag([1, 0]) @ modes.left[[0, 3]], atol=1e-7)
         assert np.allclose(modes.left[[0, 3]] @ modes.right[:, [0, 3]], np.eye(2), atol=1e-7)
+    for seed in range(30):  # a repeated eigenvalue 1 with all its vectors beside a defective one
+        S = np.random.default_rng(seed).normal(size=(6, 6))
+        block = np.diag([1.0, 1, 1, 0.5, 0.5, 0])
+        block[3, 4] = 1
+        modes = rg.spectrum(build(S @ block @ np.linalg.inv(S), 0), [])
+        assert list(np.isnan(modes.left).any(1)) == [False] * 3 + [True] * 2 + [False]
+        kept = [0, 1, 2, 5]
+        assert np.allclose((modes.left @ modes.right)[np.ix_(kept, kept)], np.eye(4), atol=1e-6)
     turn = np.zeros((5, 5))
     turn[:2, :2], turn[2:, 2:] = [[0.6, -0.7], [0.7, 0.6]], 0.5 * np.eye(3) + np.eye(3, k=1)
     modes = rg.spectrum(build(turn, 0), [])  # a pair beside a defective eigenvalue
@@ -419,6 +427,35 @@ def test_fixed_point_on_a_boundary_is_real_once():
     assert [tuple(p.bits) for p in points if p.real] == [(0, 0, 0)]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_boundary_to_rounding(seed):
+    net = random_net(5, 2, seed)
+    z = np.array([0.3, -1.0, 2.0, 1.0, 0.0])
+    with torch.no_grad():
+        net.h.copy_(torch.as_tensor((np.eye(5) - rg.jacobians(net, [1, 1])) @ z))
+    both = rg.fixed_points(net, bits=[[1, 0], [1, 1]])
+    assert [p.real for p in both] == [True, False] and all(p.boundary and p.z == pytest.approx(z) for p in both)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lines_in_general_position(seed):
+    """As integrators, but in random coordinates, where I - J is singular to rounding only."""
+    rng = np.random.default_rng(seed)
+    S = rng.normal(size=(4, 4))
+
+    def points(block, h):
+        return rg.fixed_points(build(S @ block @ np.linalg.inv(S), 0, S @ h))
+
+    (line,) = points(np.diag([1, 0.5, 0.2, 0.1]), [0, 1, 1, 1])
+    assert np.abs(line.marginal[:, 0] @ S[:, 0]) == pytest.approx(np.linalg.norm(S[:, 0])) and line.attracting
+    assert (np.linalg.inv(S) @ line.z)[1:] == pytest.approx([2, 1 / 0.8, 1 / 0.9])
+    assert points(np.diag([1, 0.5, 0.2, 0.1]), [0.1, 1, 1, 1]) == []
+    jordan = np.diag([1, 1, 0.5, 0.2])
+    jordan[0, 1] = 1
+    (line,) = points(jordan, [1, 0, 1, 1])
+    assert line.marginal.shape == (4, 1) and not line.attracting and not line.stable
+
+
 def test_line_of_fixed_points_of_an_integrator():
     (line,) = rg.fixed_points(build([[1.0, 0], [0, 0.5]], 0, [0, 1.0]))
     assert line.real and line.marginal.shape == (2, 1) and np.abs(line.marginal[:, 0]) == pytest.approx([1, 0])
@@ -459,6 +496,8 @@ def test_whether_a_line_crosses_its_region():
         assert len(points) == 2 ** len(units) and all(p.marginal.shape[1] == 1 for p in points)
         for p in points:
             on = tuple(p.z[1:] > 0) == tuple(p.bits)
+            touches = units == ((1, -1), (-1, 1)) and tuple(p.bits) == (0, 0)
+            assert not p.real or p.boundary == touches  # elsewhere the point given is well inside
             assert on == p.real and (not p.real or np.allclose(step(on_a_line(*units), p.z)[0], p.z))
         return {"".join(map(str, p.bits)) for p in points if p.real}
 
@@ -556,16 +595,18 @@ def test_families_of_cycles():
     assert (
         rg.cycles(build(turn, 0), 2) == [] and rg.cycles(build(turn, 0), 3) == [] and rg.cycles(build(turn, 0), 8) == []
     )
-    # z -> 1 - max(z, 0): every z in (0, 1) but 1/2 has period 2 in one region, and 0 -> 1 -> 0 uses both
-    net = build([[-1.0]], 1, [1.0])
-    family = [c for c in rg.cycles(net, 2) if c.real]
-    assert [c.bits.tolist() for c in family] == [[[0], [1]], [[1], [1]]] and [c.boundary for c in family] == [
-        True,
-        False,
-    ]
-    assert family[0].marginal.shape == (1, 0) and family[0].z == pytest.approx(np.array([[0], [1]]))
-    assert family[1].marginal.shape == (1, 1) and (family[1].z > 0).all()
-    assert step(net, family[1].z) == pytest.approx(family[1].z[::-1])
+
+
+@pytest.mark.parametrize("h", [1.0, 0.01])
+def test_a_family_of_cycles_that_ends_at_a_boundary(h):
+    """z -> h - max(z, 0): every z in (0, h) but h/2 has period 2 in one region, and 0 -> h -> 0 uses both."""
+    net = build([[-1.0]], 1, [h])
+    border, family = [c for c in rg.cycles(net, 2) if c.real]
+    assert border.bits.tolist() == [[0], [1]] and border.boundary and border.marginal.shape == (1, 0)
+    assert border.z == pytest.approx(np.array([[0], [h]]))
+    assert family.bits.tolist() == [[1], [1]] and family.marginal.shape == (1, 1) and not family.boundary
+    assert (family.z > 0).all() and abs(family.z[0, 0] - h / 2) > 1e-5
+    assert step(net, family.z) == pytest.approx(family.z[::-1])
 
 
 def test_cycles_arguments():
