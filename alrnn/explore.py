@@ -34,6 +34,7 @@ def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int =
     if hasattr(widgets, "Stack"):  # linked in the browser
         shown = widgets.Stack(pages, selected_index=start)
         widgets.jslink((control, "index"), (shown, "selected_index"))
+        control.tooltip = name  # otherwise the browser shows "null"
     else:  # ipywidgets 7, as in Colab, has no stack; but there a kernel runs and can exchange the page
         shown = widgets.HTML(pages[start].value)
         control.observe(lambda change: shown.set_trait("value", pages[change["new"]].value), "index")
