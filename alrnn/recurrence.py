@@ -159,9 +159,13 @@ def _check(s, z0, A, W, C, h, lower, last):
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(f"{name} must be a floating point tensor, got {kind}")
     if len({x.dtype for x in named.values()}) > 1:
-        raise TypeError("all arguments must have one dtype, got " + ", ".join(f"{n} {x.dtype}" for n, x in named.items()))
+        raise TypeError(
+            "all arguments must have one dtype, got " + ", ".join(f"{n} {x.dtype}" for n, x in named.items())
+        )
     if len({x.device for x in named.values()}) > 1:
-        raise ValueError("all arguments must be on one device, got " + ", ".join(f"{n} {x.device}" for n, x in named.items()))
+        raise ValueError(
+            "all arguments must be on one device, got " + ", ".join(f"{n} {x.device}" for n, x in named.items())
+        )
     if s.dim() not in (3, 4):
         raise ValueError(f"s must have shape (B, T, N) or (K, B, T, N), got {tuple(s.shape)}")
     if z0.dim() != 3:
@@ -171,7 +175,9 @@ def _check(s, z0, A, W, C, h, lower, last):
     expected["s"] = (B, T, N if C is not None else M) if s.dim() == 3 else (K, B, T, N if C is not None else M)
     for name, shape in expected.items():
         if name in named and tuple(named[name].shape) != shape:
-            raise ValueError(f"{name} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(named[name].shape)}")
+            raise ValueError(
+                f"{name} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(named[name].shape)}"
+            )
     if min(K, B, M, T) == 0:
         raise ValueError(f"need at least one net, sequence, unit and step, got K={K}, B={B}, M={M}, T={T}")
     if last is not None and not (isinstance(last, int) and 1 <= last <= T):
