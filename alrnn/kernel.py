@@ -8,6 +8,7 @@ do not depend on their number.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -30,8 +31,8 @@ SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread"]
 NATIVE: tuple[list[str], ...] = ["-march=native"], ["-mcpu=native"], []  # the first that the compiler takes
 PER_THREAD = 2_000_000  # multiply-adds that are worth a thread of their own
-_TENSORS = "s z0 A W C h lower grad z marks ds dz0 dA dWC dh dlower".split()
-_SIZES = "K B T M N last".split()
+_TENSORS = ["s", "z0", "A", "W", "C", "h", "lower", "grad", "z", "marks", "ds", "dz0", "dA", "dWC", "dh", "dlower"]
+_SIZES = ["K", "B", "T", "M", "N", "last"]
 
 
 class Backend(NamedTuple):
@@ -59,7 +60,7 @@ def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) ->
 
     These are the result itself if it holds all states, else every `block`-th one: the others are computed anew.
     """
-    job, alive = _job(library, s, z0, A, W, C, h, lower)
+    job, _alive = _job(library, s, z0, A, W, C, h, lower)
     K, B, T, M = job.K, job.B, job.T, job.M
     z = z0.new_empty(K, last or T, M, B)
     kept = z if last is None else z0.new_empty(K, (T - 1) // job.block, M, B)
@@ -71,7 +72,7 @@ def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) ->
 
 def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tensor | None, ...]:
     """Gradients of the seven inputs, None where `need` is False, from the gradient of the last states."""
-    job, alive = _job(library, s, z0, A, W, C, h, lower)
+    job, _alive = _job(library, s, z0, A, W, C, h, lower)
     K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
     job.marks, job.last, job.grad = marks.data_ptr(), grad.shape[2], grad.data_ptr()
     job.every = 1 if job.last == T else job.block
@@ -179,18 +180,17 @@ def _build(compiler: list[str], folder: Path) -> Path:
     extra = shlex.split(os.environ.get("ALRNN_CFLAGS", ""))
     key = [SOURCE.read_bytes(), repr([FLAGS, NATIVE, extra, compiler, _identity(compiler[0])]).encode(), _processor()]
     path = folder / f"kernel-{hashlib.sha256(b'|'.join(key)).hexdigest()[:20]}.so"
-    if path.exists():
+    with contextlib.suppress(OSError, AttributeError):  # if it is not there, not ours alone or not whole, build it anew
         _refuse_foreign(path)
-        try:
-            _open(path)
-            return path
-        except (OSError, AttributeError):  # not a whole library: build it anew
-            pass
+        _open(path)
+        return path
     with tempfile.TemporaryDirectory(dir=folder) as scratch:  # mode 0700
         made = Path(scratch) / path.name
         for native in NATIVE:
             command = [*compiler, *FLAGS, *native, *extra, str(SOURCE), "-o", str(made)]
-            result = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+            result = subprocess.run(
+                command, check=False, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+            )
             if result.returncode == 0 and made.exists():
                 made.chmod(0o700)
                 made.replace(path)
