@@ -52,9 +52,10 @@ def show(figure: Figure, caption: str, alt: str) -> None:
     width = round(figure.get_figwidth() * 100)
     display(
         HTML(
-            f'<figure style="margin:1em 0"><img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" '
-            f'style="width:100%;max-width:{width}px;background:white;border-radius:4px">'
-            f'<figcaption style="font-size:90%">{html.escape(caption)}</figcaption></figure>'
+            # its own light ground and dark caption, whatever the page's theme does around it
+            '<figure style="margin:1em 0;padding:.5em;background:white;color:#222;border-radius:4px">'
+            f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="width:100%;max-width:{width}px">'
+            f'<figcaption style="font-size:90%;color:#222">{html.escape(caption)}</figcaption></figure>'
         )
     )
 
