@@ -29,7 +29,11 @@ from torch import Tensor
 
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread"]
+<<<<<<< HEAD
 NATIVE: tuple[list[str], ...] = ["-march=native"], ["-mcpu=native"], []  # the first that the compiler takes
+=======
+NATIVE: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])  # the first that the compiler takes
+>>>>>>> kernel
 PER_THREAD = 2_000_000  # multiply-adds that are worth a thread of their own
 _TENSORS = ["s", "z0", "A", "W", "C", "h", "lower", "grad", "z", "marks", "ds", "dz0", "dA", "dWC", "dh", "dlower"]
 _SIZES = ["K", "B", "T", "M", "N", "last"]
@@ -77,6 +81,7 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     job.marks, job.last, job.grad = marks.data_ptr(), grad.shape[2], grad.data_ptr()
     job.every = 1 if job.last == T else job.block
     job.grad_stride[:] = grad.stride()
+<<<<<<< HEAD
     parts, weights = -(-B // job.lanes), M if C is None else M + N
     ds, dz0, dA, dW, dC, dh, dlower = need
     shapes = {"ds": (K, T, N, B), "dz0": (K, M, B), "dA": (K, parts, M), "dWC": (K, parts, M, weights)}
@@ -85,21 +90,27 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     for (name, shape), wanted in zip(shapes.items(), (ds, dz0, dA, dW or dC, dh, dlower), strict=True):
         d[name] = z0.new_empty(shape) if wanted else None
         setattr(job, name, d[name].data_ptr() if wanted else None)
+=======
+    parts, names = -(-B // job.lanes), ("ds", "dz0", "dA", "dW", "dC", "dh", "dlower")
+    wanted = dict(zip(names, need, strict=True))
+    wanted["dWC"] = wanted["dW"] or wanted["dC"]  # C's columns stand beside W's
+    shapes = {"ds": (K, T, N, B), "dz0": (K, M, B), "dA": (K, parts, M), "dh": (K, parts, M), "dlower": (K, parts, M)}
+    shapes["dWC"] = (K, parts, M, M if C is None else M + N)
+    d = {name: z0.new_empty(shape) for name, shape in shapes.items() if wanted[name]}
+    for name, x in d.items():
+        setattr(job, name, x.data_ptr())
+>>>>>>> kernel
     _run(library.alrnn_backward, job, z0.element_size())
-    for name in ("dA", "dWC", "dh", "dlower"):  # the parts of one net, always summed in the same order
-        if d[name] is not None:
-            d[name] = d[name].sum(1) if parts > 1 else d[name].squeeze(1)
-    if ds:
-        d["ds"] = (d["ds"].sum(0) if s.dim() == 3 else d["ds"]).movedim(-1, -3)
-    return (
-        d["ds"],
-        d["dz0"].mT if dz0 else None,
-        d["dA"],
-        d["dWC"][..., :M] if dW else None,
-        d["dWC"][..., M:] if dC else None,
-        d["dh"],
-        d["dlower"],
-    )
+    for name, x in d.items():
+        if name == "dz0":
+            d[name] = x.mT
+        elif name == "ds":
+            d[name] = (x.sum(0) if s.dim() == 3 else x).movedim(-1, -3)
+        else:  # the parts of one net, always summed in the same order
+            d[name] = x.sum(1) if parts > 1 else x.squeeze(1)
+    if "dWC" in d:
+        d |= {"dW": d["dWC"][..., :M], "dC": d["dWC"][..., M:]}
+    return tuple(d[name] if wanted[name] else None for name in names)
 
 
 def _job(library, s, z0, A, W, C, h, lower):
