@@ -1,4 +1,4 @@
-"""Builds, loads and calls kernel.c, the recurrence in C. Whatever goes wrong, `load` says why and torch serves instead.
+"""Builds, loads and calls kernel.c, the recurrence in C. Where that fails, `load` says why and torch serves instead.
 
 The kernel is compiled once, on first use, for the processor at hand, into the user's own cache folder: $ALRNN_CACHE,
 else $XDG_CACHE_HOME/alrnn, else ~/.cache/alrnn. ALRNN_KERNEL=0 switches it off. CC names a compiler, ALRNN_CFLAGS adds
@@ -22,18 +22,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread"]
-<<<<<<< HEAD
-NATIVE: tuple[list[str], ...] = ["-march=native"], ["-mcpu=native"], []  # the first that the compiler takes
-=======
 NATIVE: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])  # the first that the compiler takes
->>>>>>> kernel
 PER_THREAD = 2_000_000  # multiply-adds that are worth a thread of their own
 _TENSORS = ["s", "z0", "A", "W", "C", "h", "lower", "grad", "z", "marks", "ds", "dz0", "dA", "dWC", "dh", "dlower"]
 _SIZES = ["K", "B", "T", "M", "N", "last"]
@@ -60,7 +56,7 @@ class _Job(ctypes.Structure):
 
 
 def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) -> tuple[Tensor, Tensor | None]:
-    """The last `last` states, (K, B, last, M), stored as (K, last, M, B); and, if wanted, those `backward` starts from.
+    """The last `last` states, (K, B, last, M), stored as (K, last, M, B); if wanted, the states `backward` starts from.
 
     These are the result itself if it holds all states, else every `block`-th one: the others are computed anew.
     """
@@ -81,16 +77,6 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     job.marks, job.last, job.grad = marks.data_ptr(), grad.shape[2], grad.data_ptr()
     job.every = 1 if job.last == T else job.block
     job.grad_stride[:] = grad.stride()
-<<<<<<< HEAD
-    parts, weights = -(-B // job.lanes), M if C is None else M + N
-    ds, dz0, dA, dW, dC, dh, dlower = need
-    shapes = {"ds": (K, T, N, B), "dz0": (K, M, B), "dA": (K, parts, M), "dWC": (K, parts, M, weights)}
-    shapes |= {"dh": (K, parts, M), "dlower": (K, parts, M)}
-    d: dict[str, Any] = {}
-    for (name, shape), wanted in zip(shapes.items(), (ds, dz0, dA, dW or dC, dh, dlower), strict=True):
-        d[name] = z0.new_empty(shape) if wanted else None
-        setattr(job, name, d[name].data_ptr() if wanted else None)
-=======
     parts, names = -(-B // job.lanes), ("ds", "dz0", "dA", "dW", "dC", "dh", "dlower")
     wanted = dict(zip(names, need, strict=True))
     wanted["dWC"] = wanted["dW"] or wanted["dC"]  # C's columns stand beside W's
@@ -99,7 +85,6 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     d = {name: z0.new_empty(shape) for name, shape in shapes.items() if wanted[name]}
     for name, x in d.items():
         setattr(job, name, x.data_ptr())
->>>>>>> kernel
     _run(library.alrnn_backward, job, z0.element_size())
     for name, x in d.items():
         if name == "dz0":
@@ -187,7 +172,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _build(compiler: list[str], folder: Path) -> Path:
-    """Compile, unless done before. The file gets its name in one step, so two processes cannot disturb each other."""
+    """Compile, unless done before. The file appears in one step, so two processes cannot disturb each other."""
     extra = shlex.split(os.environ.get("ALRNN_CFLAGS", ""))
     key = [SOURCE.read_bytes(), repr([FLAGS, NATIVE, extra, compiler, _identity(compiler[0])]).encode(), _processor()]
     path = folder / f"kernel-{hashlib.sha256(b'|'.join(key)).hexdigest()[:20]}.so"

@@ -1,4 +1,4 @@
-"""Every path of the recurrence against the plain loop in float64. Run also with ALRNN_KERNEL=0, which leaves the torch path."""
+"""Every path of the recurrence against the plain loop in float64. Run also with ALRNN_KERNEL=0: the torch path."""
 
 import inspect
 import math
@@ -101,7 +101,8 @@ def test_equals_the_loop(K, B, T, M, N, shared, drive, seed, data):
 
 @pytest.mark.parametrize("last", [None, 1, 23])
 @pytest.mark.parametrize("K, B, T, M, N, shared, drive", [
-    (1, 1, 140, 33, 1, True, True), (3, 33, 90, 41, 5, False, True), (2, 16, 40, 64, 64, True, False), (1, 37, 30, 130, 2, True, True),
+    (1, 1, 140, 33, 1, True, True), (3, 33, 90, 41, 5, False, True), (2, 16, 40, 64, 64, True, False),
+    (1, 37, 30, 130, 2, True, True),
 ])  # fmt: skip
 def test_long_sequences(K, B, T, M, N, shared, drive, last):
     """Longer than the blocks of the backward pass, whose states are then computed anew."""
@@ -211,7 +212,7 @@ def test_nets_of_an_ensemble_do_not_know_of_each_other():
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
 @pytest.mark.parametrize("name", ["s", "z0", "A", "W", "C", "h", "lower"])
 def test_nan_and_infinity_travel_as_in_the_loop(name, bad, B):
-    """One bad number in the first net: the same entries of states and gradients become NaN or infinite, and no others."""
+    """One bad number in the first net: the same entries of states and gradients go NaN or infinite, and no others."""
     args = arguments(K=2, B=B, T=5, M=12, shared=False)
     args[NAMES.index(name)].view(-1)[1] = bad
     expected, got = run(reference, args, [True] * 7), run(recurrence, args, [True] * 7)
@@ -222,7 +223,7 @@ def test_nan_and_infinity_travel_as_in_the_loop(name, bad, B):
 
 
 def test_empty_lanes_do_not_overflow():
-    """Lanes without a sequence would run away here from z = 0, while the sequences stay put: their inf must not be seen."""
+    """Lanes without a sequence would run away here from z = 0, while the sequences stay put: no inf must be seen."""
     full = {"dtype": torch.float64}
     args = [torch.full((3, 400, 2), -1.0, **full), torch.zeros(1, 3, 2, **full), torch.full((1, 2), 9.0, **full)]
     args += [
@@ -328,7 +329,7 @@ def test_workers(method, monkeypatch):
 
 @pytest.mark.parametrize("drive", [True, False])
 def test_torch_path_never_looks_at_numbers(drive):
-    """The meta device has shapes but no numbers: any copy to the host or `.item()` fails there, as it would stall a GPU."""
+    """The meta device has shapes but no numbers: a copy to the host or `.item()` fails there; it would stall a GPU."""
     args = [None if x is None else x.to("meta").requires_grad_() for x in arguments(drive=drive)]
     z = recurrence(*args, last=2)
     assert z.shape == (2, 3, 2, 5) and z.device.type == "meta"
@@ -380,7 +381,7 @@ print((peak() - before) / states)
 @in_c
 @pytest.mark.parametrize("last, most", [(None, 4), (1, 0.5)])
 def test_peak_memory(last, most):
-    """In units of the states. The loss z^2 holds one copy and its gradients another two; ours are z and nothing of its size."""
+    """In units of the states. The loss z^2 holds one copy, its gradients two; ours are z and nothing as large."""
     done = subprocess.run([sys.executable, "-c", MEMORY, repr(last)], capture_output=True, text=True, check=True)
     assert float(done.stdout) < most
 
