@@ -572,3 +572,12 @@ def test_a_killed_download_is_never_used(tiny, places, server):
     server.reply = lambda handler: send(handler, CONTENT)
     assert datasets.fetch("tiny") == [places["cache"] / tiny.path]
     assert (places["cache"] / tiny.path).read_bytes() == CONTENT
+
+
+def test_results_are_read_from_the_bundled_folder(tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "adding.csv").write_text("P,test\n0,0.25\n1,0.5\n")
+    monkeypatch.setattr(datasets, "_folders", lambda: {"bundled": tmp_path})
+    assert datasets.results("adding").to_dict("list") == {"P": [0, 1], "test": [0.25, 0.5]}
+    with pytest.raises(datasets.DataError, match=r"no results 'copy' .*known are adding"):
+        datasets.results("copy")
