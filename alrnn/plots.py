@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import networkx as nx
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -21,6 +22,9 @@ import torch
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
+
+from .regions import Visits, dwell_times, occupancy, transition_counts
 
 LINEAR = "#D55E00"  # P = 0, and everything linear
 FLOOR = "#444444"  # theoretical limits
@@ -43,21 +47,25 @@ STYLE: dict[str, Any] = {
 mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
 
 
-def show(figure: Figure, caption: str, alt: str) -> None:
-    """Display a figure in a notebook with a caption below it and alt text that says what a reader should see."""
+def picture(figure: Figure, alt: str, frame: bool = False) -> str:
+    """The figure, closed, as HTML: a PNG with alt text. A frame of a series is small, and as large as its fellows."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", bbox_inches="tight")
+    figure.savefig(file, format="png", dpi=100 if frame else None, bbox_inches=None if frame else "tight")
     plt.close(figure)
+    if frame:
+        full, file = file, io.BytesIO()
+        few = Image.open(full).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)  # others lose rare colours
+        few.save(file, format="png", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
     width = round(figure.get_figwidth() * 100)
-    display(
-        HTML(
-            # its own light ground and dark caption, whatever the page's theme does around it
-            '<figure style="margin:1em 0;padding:.5em;background:white;color:#222;border-radius:4px">'
-            f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="width:100%;max-width:{width}px">'
-            f'<figcaption style="font-size:90%;color:#222">{html.escape(caption)}</figcaption></figure>'
-        )
-    )
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="width:100%;max-width:{width}px">'
+
+
+def show(figure: Figure, caption: str, alt: str) -> None:
+    """Display a figure in a notebook with a caption below it and alt text that says what a reader should see."""
+    ground = "margin:1em 0;padding:.5em;background:white;color:#222;border-radius:4px"  # whatever the page's theme is
+    below = f'<figcaption style="font-size:90%;color:#222">{html.escape(caption)}</figcaption>'
+    display(HTML(f'<figure style="{ground}">{picture(figure, alt)}{below}</figure>'))
 
 
 def colour(P: int, M: int):
@@ -197,4 +205,45 @@ def spectrum(eigenvalues: dict[str, np.ndarray], ax: Axes | None = None) -> Figu
         ax.scatter(values.real, values.imag, marker=marker, color=c, s=28, alpha=0.8, label=name)
     ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
     ax.legend(loc="upper left")
+    return ax.figure  # type: ignore[return-value]
+
+
+def region_graph(visits: Visits, most: int = 12, ax: Axes | None = None) -> Figure:
+    """The regions that states visit, and the steps between them: a symbolic view of what the net does.
+
+    A node is a region, named by bitcode and mean dwell time in steps; its area grows with its share of the states. An
+    arrow's width and number are the probability of going there when a state leaves. Only the `most` visited regions are
+    drawn; the title says how many there are.
+
+    Raises:
+        ValueError: no region was visited.
+    """
+    R = len(visits.counts)
+    if not R:
+        raise ValueError("there is nothing to draw: no region was visited")
+    ax = ax or plt.subplots(figsize=(5.2, 4.8))[1]
+    n = min(R, most)
+    share, dwell = occupancy(visits).share, dwell_times(visits).mean
+    away = transition_counts(visits).astype(float)
+    np.fill_diagonal(away, 0)
+    away /= np.maximum(away.sum(1, keepdims=True), 1)
+    graph: nx.DiGraph = nx.DiGraph()
+    graph.add_nodes_from(range(n))
+    graph.add_edges_from((i, j) for i in range(n) for j in range(n) if away[i, j] > 0)
+    place = nx.circular_layout(graph)
+    size = 2000 + 4000 * share[:n]
+    few = visits.bits.shape[1] <= 3  # then the colours are those of `phase_portrait`
+    index = [int("0" + visits.codes[i], 2) if few else i % len(REGIONS) for i in range(n)]
+    colours = [tuple(0.6 + 0.4 * x for x in REGIONS[i]) for i in index]
+    nx.draw_networkx_nodes(graph, place, node_size=size, node_color=colours, edgecolors="0.3", ax=ax)  # type: ignore
+    names = {i: f"{visits.codes[i] or 'one region'}\n{dwell[i]:.1f} steps" for i in range(n)}
+    nx.draw_networkx_labels(graph, place, names, font_size=9, ax=ax)
+    bent = "arc3,rad=0.18"
+    width = [0.4 + 3 * away[edge] for edge in graph.edges]
+    nx.draw_networkx_edges(graph, place, width=width, node_size=size, connectionstyle=bent, edge_color="0.35", ax=ax)  # type: ignore
+    chances = {edge: f"{away[edge]:.2f}" for edge in graph.edges if away[edge] >= 0.01}
+    nx.draw_networkx_edge_labels(graph, place, chances, font_size=8, connectionstyle=bent, rotate=False, ax=ax)
+    ax.margins(0.2)
+    ax.set_axis_off()
+    ax.set_title(f"{R} region{'s' * (R > 1)} visited" + f", the {n} most visited ones drawn" * (n < R))
     return ax.figure  # type: ignore[return-value]

@@ -1,0 +1,42 @@
+"""Sliders over figures rendered beforehand: they work where no kernel runs, so on the static site, too."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+
+import ipywidgets as widgets
+from IPython.display import display
+
+
+def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int = 0) -> widgets.VBox:
+    """Display a labelled slider, for mouse and arrow keys, that moves through frames; returns the widget.
+
+    Args:
+        name: what the slider moves, e.g. "inhibition g". caption: shown below.
+        frames: the value as it is to be shown -> HTML, best from `plots.picture`, with alt text that names the value.
+        start: number of the frame shown first.
+
+    Raises:
+        ValueError: fewer than two frames, or no such start.
+    """
+    if len(frames) < 2 or not 0 <= start < len(frames):
+        raise ValueError(f"a slider needs at least two frames and a start among them, got {len(frames)} and {start}")
+    values, pages = list(frames), [widgets.HTML(page) for page in frames.values()]
+    control = widgets.SelectionSlider(
+        options=values,
+        index=start,
+        description=name,
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="100%", max_width="600px"),
+    )
+    below = widgets.HTML(f'<span style="font-size:90%">{html.escape(caption)}</span>')
+    if hasattr(widgets, "Stack"):  # linked in the browser
+        shown = widgets.Stack(pages, selected_index=start)
+        widgets.jslink((control, "index"), (shown, "selected_index"))
+    else:  # ipywidgets 7, as in Colab, has no stack; but there a kernel runs and can exchange the page
+        shown = widgets.HTML(pages[start].value)
+        control.observe(lambda change: shown.set_trait("value", pages[change["new"]].value), "index")
+    box = widgets.VBox([control, shown, below])
+    display(box)
+    return box

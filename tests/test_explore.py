@@ -1,0 +1,69 @@
+"""The slider: its parts, that the link is made in the browser, and what serves instead in ipywidgets 7."""
+
+import base64
+import io
+import re
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from alrnn import explore, plots
+
+FRAMES = {"0.25": "<p>a</p>", "0.50": "<p>b</p>", "0.75": "<p>c</p>"}
+
+
+def test_slider_is_linked_to_its_pages_without_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    links = []
+    monkeypatch.setattr(widgets, "jslink", lambda source, target: links.append((source, target)))
+    control, shown, below = explore.slider("strength g", FRAMES, "what <you> see", start=1).children
+    assert (control.description, control.options, control.index) == ("strength g", tuple(FRAMES), 1)
+    assert [page.value for page in shown.children] == list(FRAMES.values()) and shown.selected_index == 1
+    assert links == [((control, "index"), (shown, "selected_index"))]
+    assert "what &lt;you&gt; see" in below.value
+
+
+def test_without_a_stack_the_kernel_exchanges_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(widgets, "Stack")
+    control, shown, _ = explore.slider("strength g", FRAMES).children
+    for i in (2, 0, 1):
+        control.index = i
+        assert shown.value == list(FRAMES.values())[i]
+
+
+@pytest.mark.parametrize(("frames", "start"), [({}, 0), ({"1": "a"}, 0), (FRAMES, 3), (FRAMES, -1)])
+def test_bad_input(frames: dict[str, str], start: int) -> None:
+    with pytest.raises(ValueError, match="at least two frames"):
+        explore.slider("g", frames, start=start)
+
+
+def image(page: str) -> np.ndarray:
+    found = re.match('<img src="data:image/png;base64,([^"]+)" alt="a &quot;b&quot; &amp; c"', page)
+    assert found
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB"))
+
+
+def test_a_picture_keeps_its_alt_text_and_closes_its_figure() -> None:
+    figure = plt.figure()
+    image(plots.picture(figure, 'a "b" & c'))
+    assert not plt.fignum_exists(figure.number)
+
+
+def test_frames_share_one_size_and_keep_rare_colours() -> None:
+    """Four pale grounds with two thousand grey lines, and on each one small mark."""
+    shapes = set()
+    for label in ("x", "a long label\nof two lines"):
+        figure, ax = plt.subplots(figsize=(5, 4))
+        ax.plot(np.random.default_rng(0).normal(size=(2, 2000)), color="0.5", linewidth=0.3)
+        marks = [plots.REGIONS[i] for i in range(4)]
+        for i, colour in enumerate(marks):
+            ax.axvspan(i / 4, (i + 1) / 4, color=colour, alpha=0.16)
+            ax.plot(i / 4 + 0.12, 0, "s", color=colour, markersize=8, zorder=9)
+        ax.set(xlabel=label)
+        pixels = image(plots.picture(figure, 'a "b" & c', frame=True))
+        shapes.add(pixels.shape)
+        for colour in marks:
+            assert np.abs(pixels - 255 * np.array(colour)).max(-1).min() < 4
+    assert shapes == {(400, 500, 3)}
