@@ -1,6 +1,8 @@
 # make book    execute the notebooks that changed, build the site into _build/html
 # make test    lint, types, unit tests, and the same notebooks (neither command repeats what the other has run)
 # make serve   the site on http://localhost:8000
+# make bench   a training step beside torch's own layers, into data/results/speed.csv: use a quiet machine
+# make sanitize  the C kernel's tests under gcc's address and undefined-behaviour sanitizers
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -8,7 +10,7 @@ READY := $(VENV)/ready
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: book test lint unit notebooks serve clean
+.PHONY: book test lint unit notebooks serve bench sanitize clean
 
 book: notebooks
 	rm -rf _build
@@ -36,6 +38,12 @@ notebooks: $(READY)
 serve:
 	@test -f _build/html/index.html || { echo "There is no site yet; run: make book"; exit 1; }
 	python3 -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+bench: $(READY)
+	env -u OMP_NUM_THREADS $(PY) -m pytest -q benchmarks/bench_speed.py
+
+sanitize: $(READY)
+	PYTHON=$(PY) sh tools/sanitize.sh
 
 clean:
 	rm -rf _build executed

@@ -37,6 +37,7 @@ __all__ = [
     "fetch",
     "imdb",
     "mnist",
+    "results",
     "spoken_digits",
 ]
 
@@ -182,6 +183,17 @@ def imdb(split: str = "train") -> tuple[list[str], NDArray[np.int64]]:
         raise DataError(f"imdb: {path} cannot be read as an archive of reviews: {error}") from error
     order = sorted(reviews)
     return [reviews[key] for key in order], np.array([label for label, _ in order], np.int64)
+
+
+def results(name: str) -> "pd.DataFrame":
+    """A table of the full-size runs, data/results/NAME.csv, with the settings of every row."""
+    import pandas as pd
+
+    folder = _folders()["bundled"] / "results"
+    if not (folder / f"{name}.csv").is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.csv"))) or "none"
+        raise DataError(f"There are no results {name!r} in {folder}; known are {known}.")
+    return pd.read_csv(folder / f"{name}.csv")
 
 
 def fetch(name: str) -> list[Path]:

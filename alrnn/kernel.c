@@ -20,21 +20,19 @@
 
 #if defined(__AVX512F__)
 #define BYTES 64 // of a vector register
-#define R 5      // rows of a tile: R * NV registers hold sums, out of 32, or of 16 without AVX-512
-#define NV 4     // vectors of a chunk
 #elif defined(__AVX__)
 #define BYTES 32
-#define R 5
-#define NV 2
-#elif defined(__aarch64__)
-#define BYTES 16
-#define R 5
-#define NV 4
 #else
 #define BYTES 16
-#define R 5
-#define NV 2
 #endif
+#if defined(__AVX512F__) || defined(__aarch64__) // 32 vector registers, elsewhere 16
+#define R 10                                     // rows of a tile: R * NV registers hold sums
+#define RX 5                                     // rows and columns of a tile of dW: RX * RX sums
+#else
+#define R 5
+#define RX 3
+#endif
+#define NV 2 // vectors of a chunk
 #define BLOCK_BYTES (384 << 10) // of gradients and states collected before they enter dW: part of a second-level cache
 #define INLINE static inline __attribute__((always_inline))
 
@@ -134,17 +132,22 @@ int alrnn_backward(const Job *job, I size) { return run(job, size == 4 ? backwar
 #define vec NAME(vec)
 #define ivec NAME(ivec)
 #define loose NAME(loose)
+#define part NAME(part)
 typedef REAL vec __attribute__((vector_size(BYTES)));
 typedef REAL loose __attribute__((vector_size(BYTES), aligned(sizeof(REAL)), may_alias)); // anywhere in memory
+typedef REAL part __attribute__((vector_size(16))); // what every machine can add up quickly
 typedef INT ivec __attribute__((vector_size(BYTES)));
 
 // `where` is all ones or all zeros in each lane, as vector comparisons give it
 INLINE vec NAME(select)(ivec where, vec a, vec b) { return (vec)((where & (ivec)a) | (~where & (ivec)b)); }
 
 INLINE REAL NAME(total)(vec v) {
-  for (I w = V / 2; w; w /= 2)
-    for (I l = 0; l < w; l++) v[l] += v[l + w];
-  return v[0];
+  part p[BYTES / 16];
+  memcpy(p, &v, sizeof v);
+  for (I i = 1; i < BYTES / 16; i++) p[0] += p[i];
+  REAL sum = p[0][0];
+  for (I l = 1; l < 16 / (I)sizeof(REAL); l++) sum += p[0][l];
+  return sum;
 }
 
 // Rows of n numbers, `row` apart, each `lane` apart, into rows of nv vectors; what lies beyond n is zero.
@@ -193,15 +196,10 @@ static void NAME(multiply)(I nv, I rows, I cols, const REAL *w, const vec *x, ve
   for (I i = 0; i < rows; i += R, w += cols * R, y += R * nv) switch (nv) { // constants, so that the loops unroll
     case 1: NAME(tile)(1, cols, w, x, y); break;
     case 2: NAME(tile)(2, cols, w, x, y); break;
-#if NV > 2
-    case 3: NAME(tile)(3, cols, w, x, y); break;
-    case 4: NAME(tile)(4, cols, w, x, y); break;
-#endif
     }
 }
 
 // dW[rows][cols] += G X^T, summed over lanes and steps: RX x RX sums in registers. Rows of step t begin at t * step.
-#define RX (BYTES == 64 ? 5 : 3)
 static void NAME(outer)(I nv, I steps, I rows, I cols, const vec *g, I gstep, const vec *x, I xstep, REAL *dW) {
   for (I i = 0; i < rows; i += RX)
     for (I j = 0; j < cols; j += RX) {
@@ -268,7 +266,7 @@ static int NAME(forward)(const Job *job, I k, I chunk) {
 
 static int NAME(backward)(const Job *job, I k, I chunk) {
   const I B = job->B, T = job->T, M = job->M, N = job->N, most = job->lanes / V, block = job->block, every = job->every;
-  const I part = k * ((B + job->lanes - 1) / job->lanes) + chunk, *gs = job->grad_stride;
+  const I piece = k * ((B + job->lanes - 1) / job->lanes) + chunk, *gs = job->grad_stride;
   const I gp = round_up(M, R) + R, xp = round_up(M + N, R) + R; // rows of a step, with room for whole tiles
   vec *memory;
   const size_t vectors = (size_t)(((block + 2) * gp + (block + 2) * xp + 3 * M) * most);
@@ -282,7 +280,7 @@ static int NAME(backward)(const Job *job, I k, I chunk) {
   vec *extra = x + block * xstep, *u = extra + gstep, *room = u + xstep, *sum = room + xstep;
   const REAL *grad = (const REAL *)job->grad + k * gs[0] + c.b * gs[1];
   const REAL *mark = (const REAL *)job->marks + k * (every == 1 ? T : (T - 1) / every) * M * B + c.b;
-  REAL *dWC = job->dWC ? (REAL *)job->dWC + part * M * J : NULL, *ds = (REAL *)job->ds + k * T * N * B + c.b;
+  REAL *dWC = job->dWC ? (REAL *)job->dWC + piece * M * J : NULL, *ds = (REAL *)job->ds + k * T * N * B + c.b;
   for (I j = 0; j < M; j++)
     for (I i = 0; i < round_up(out, R); i++) // rows of the transpose are columns of W and C, found in the packed w
       wt[(i / R * M + j) * R + i % R] = i < out ? w[(j / R * J + i) * R + j % R] : 0;
@@ -324,7 +322,7 @@ static int NAME(backward)(const Job *job, I k, I chunk) {
   if (job->dz0) NAME(store)((REAL *)job->dz0 + k * M * B + c.b, B, g, M, n, nv);
   void *parts[3] = {job->dA, job->dh, job->dlower};
   for (I p = 0; p < 3; p++)
-    for (I i = 0; parts[p] && i < M; i++) ((REAL *)parts[p])[part * M + i] = NAME(total)(sum[p * M + i]);
+    for (I i = 0; parts[p] && i < M; i++) ((REAL *)parts[p])[piece * M + i] = NAME(total)(sum[p * M + i]);
   free(memory);
   return 0;
 }
@@ -333,5 +331,5 @@ static int NAME(backward)(const Job *job, I k, I chunk) {
 #undef vec
 #undef ivec
 #undef loose
-#undef RX
+#undef part
 #endif

@@ -1,4 +1,4 @@
-"""Builds, loads and calls kernel.c, the recurrence in C. Whatever goes wrong, `load` says why and torch serves instead.
+"""Builds, loads and calls kernel.c, the recurrence in C. Where that fails, `load` says why and torch serves instead.
 
 The kernel is compiled once, on first use, for the processor at hand, into the user's own cache folder: $ALRNN_CACHE,
 else $XDG_CACHE_HOME/alrnn, else ~/.cache/alrnn. ALRNN_KERNEL=0 switches it off. CC names a compiler, ALRNN_CFLAGS adds
@@ -8,6 +8,7 @@ do not depend on their number.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -21,17 +22,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("kernel.c")
 FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread"]
-NATIVE: tuple[list[str], ...] = ["-march=native"], ["-mcpu=native"], []  # the first that the compiler takes
+NATIVE: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])  # the first that the compiler takes
 PER_THREAD = 2_000_000  # multiply-adds that are worth a thread of their own
-_TENSORS = "s z0 A W C h lower grad z marks ds dz0 dA dWC dh dlower".split()
-_SIZES = "K B T M N last".split()
+_TENSORS = ["s", "z0", "A", "W", "C", "h", "lower", "grad", "z", "marks", "ds", "dz0", "dA", "dWC", "dh", "dlower"]
+_SIZES = ["K", "B", "T", "M", "N", "last"]
 
 
 class Backend(NamedTuple):
@@ -55,11 +56,11 @@ class _Job(ctypes.Structure):
 
 
 def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) -> tuple[Tensor, Tensor | None]:
-    """The last `last` states, (K, B, last, M), stored as (K, last, M, B); and, if wanted, those `backward` starts from.
+    """The last `last` states, (K, B, last, M), stored as (K, last, M, B); if wanted, the states `backward` starts from.
 
     These are the result itself if it holds all states, else every `block`-th one: the others are computed anew.
     """
-    job, alive = _job(library, s, z0, A, W, C, h, lower)
+    job, _alive = _job(library, s, z0, A, W, C, h, lower)
     K, B, T, M = job.K, job.B, job.T, job.M
     z = z0.new_empty(K, last or T, M, B)
     kept = z if last is None else z0.new_empty(K, (T - 1) // job.block, M, B)
@@ -71,34 +72,30 @@ def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) ->
 
 def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tensor | None, ...]:
     """Gradients of the seven inputs, None where `need` is False, from the gradient of the last states."""
-    job, alive = _job(library, s, z0, A, W, C, h, lower)
+    job, _alive = _job(library, s, z0, A, W, C, h, lower)
     K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
     job.marks, job.last, job.grad = marks.data_ptr(), grad.shape[2], grad.data_ptr()
     job.every = 1 if job.last == T else job.block
     job.grad_stride[:] = grad.stride()
-    parts, weights = -(-B // job.lanes), M if C is None else M + N
-    ds, dz0, dA, dW, dC, dh, dlower = need
-    shapes = {"ds": (K, T, N, B), "dz0": (K, M, B), "dA": (K, parts, M), "dWC": (K, parts, M, weights)}
-    shapes |= {"dh": (K, parts, M), "dlower": (K, parts, M)}
-    d: dict[str, Any] = {}
-    for (name, shape), wanted in zip(shapes.items(), (ds, dz0, dA, dW or dC, dh, dlower), strict=True):
-        d[name] = z0.new_empty(shape) if wanted else None
-        setattr(job, name, d[name].data_ptr() if wanted else None)
+    parts, names = -(-B // job.lanes), ("ds", "dz0", "dA", "dW", "dC", "dh", "dlower")
+    wanted = dict(zip(names, need, strict=True))
+    wanted["dWC"] = wanted["dW"] or wanted["dC"]  # C's columns stand beside W's
+    shapes = {"ds": (K, T, N, B), "dz0": (K, M, B), "dA": (K, parts, M), "dh": (K, parts, M), "dlower": (K, parts, M)}
+    shapes["dWC"] = (K, parts, M, M if C is None else M + N)
+    d = {name: z0.new_empty(shape) for name, shape in shapes.items() if wanted[name]}
+    for name, x in d.items():
+        setattr(job, name, x.data_ptr())
     _run(library.alrnn_backward, job, z0.element_size())
-    for name in ("dA", "dWC", "dh", "dlower"):  # the parts of one net, always summed in the same order
-        if d[name] is not None:
-            d[name] = d[name].sum(1) if parts > 1 else d[name].squeeze(1)
-    if ds:
-        d["ds"] = (d["ds"].sum(0) if s.dim() == 3 else d["ds"]).movedim(-1, -3)
-    return (
-        d["ds"],
-        d["dz0"].mT if dz0 else None,
-        d["dA"],
-        d["dWC"][..., :M] if dW else None,
-        d["dWC"][..., M:] if dC else None,
-        d["dh"],
-        d["dlower"],
-    )
+    for name, x in d.items():
+        if name == "dz0":
+            d[name] = x.mT
+        elif name == "ds":
+            d[name] = (x.sum(0) if s.dim() == 3 else x).movedim(-1, -3)
+        else:  # the parts of one net, always summed in the same order
+            d[name] = x.sum(1) if parts > 1 else x.squeeze(1)
+    if "dWC" in d:
+        d |= {"dW": d["dWC"][..., :M], "dC": d["dWC"][..., M:]}
+    return tuple(d[name] if wanted[name] else None for name in names)
 
 
 def _job(library, s, z0, A, W, C, h, lower):
@@ -175,22 +172,21 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _build(compiler: list[str], folder: Path) -> Path:
-    """Compile, unless done before. The file gets its name in one step, so two processes cannot disturb each other."""
+    """Compile, unless done before. The file appears in one step, so two processes cannot disturb each other."""
     extra = shlex.split(os.environ.get("ALRNN_CFLAGS", ""))
     key = [SOURCE.read_bytes(), repr([FLAGS, NATIVE, extra, compiler, _identity(compiler[0])]).encode(), _processor()]
     path = folder / f"kernel-{hashlib.sha256(b'|'.join(key)).hexdigest()[:20]}.so"
-    if path.exists():
+    with contextlib.suppress(OSError, AttributeError):  # if it is not there, not ours alone or not whole, build it anew
         _refuse_foreign(path)
-        try:
-            _open(path)
-            return path
-        except (OSError, AttributeError):  # not a whole library: build it anew
-            pass
+        _open(path)
+        return path
     with tempfile.TemporaryDirectory(dir=folder) as scratch:  # mode 0700
         made = Path(scratch) / path.name
         for native in NATIVE:
             command = [*compiler, *FLAGS, *native, *extra, str(SOURCE), "-o", str(made)]
-            result = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+            result = subprocess.run(
+                command, check=False, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+            )
             if result.returncode == 0 and made.exists():
                 made.chmod(0o700)
                 made.replace(path)

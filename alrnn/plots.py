@@ -58,17 +58,14 @@ def picture(figure: Figure, alt: str, frame: bool = False) -> str:
         few.save(file, format="png", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
     width = round(figure.get_figwidth() * 100)
-    return (
-        f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" '
-        f'style="width:100%;max-width:{width}px;background:white;border-radius:4px">'
-    )
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="width:100%;max-width:{width}px">'
 
 
 def show(figure: Figure, caption: str, alt: str) -> None:
     """Display a figure in a notebook with a caption below it and alt text that says what a reader should see."""
-    image = picture(figure, alt)
-    below = f'<figcaption style="font-size:90%">{html.escape(caption)}</figcaption>'
-    display(HTML(f'<figure style="margin:1em 0">{image}{below}</figure>'))
+    ground = "margin:1em 0;padding:.5em;background:white;color:#222;border-radius:4px"  # whatever the page's theme is
+    below = f'<figcaption style="font-size:90%;color:#222">{html.escape(caption)}</figcaption>'
+    display(HTML(f'<figure style="{ground}">{picture(figure, alt)}{below}</figure>'))
 
 
 def colour(P: int, M: int):

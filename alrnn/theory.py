@@ -134,7 +134,7 @@ def inversion_limits() -> InversionLimits:
 
     Cross-entropy (or any convex loss of the margin): flipping e, or c, turns every class over and keeps the law of the
     inputs. So f(e, c), -f(-e, c) and -f(e, -c) all have one loss, and by convexity their averages do no worse:
-    averaging over the first pair leaves d c, over the second pair removes that: f = 0 is optimal, with loss log 2.
+    averaging the first two leaves a . e, which the third rule turns into -a . e: f = 0 is optimal, with loss log 2.
 
     Accuracy: with g and h the signs of f under c = +1 and -1, sigma the sign of S, the accuracy is
     1/2 + E[(g - h) sigma] / 4. f at c = +1 and -1 differs by a constant, so g - h has one sign and (g - h) sigma is at

@@ -418,12 +418,12 @@ def test_a_wrong_file_is_refused(place, content, reason, tiny, places, server):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (gzip.compress(CONTENT)[:-20], "may be truncated"),
-        (gzip.compress(CONTENT)[:5], "may be truncated"),
+        (gzip.compress(CONTENT, mtime=0)[:-20], "may be truncated"),
+        (gzip.compress(CONTENT, mtime=0)[:5], "may be truncated"),
         (b"no gzip", "cannot be read"),
         (b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 20, "cannot be read"),
-        (gzip.compress(CONTENT[:-1]), "truncated: 16,383"),
-        (gzip.compress(bytes(1 << 24)), "too long: 16,385 bytes"),  # unpacked no further than needed
+        (gzip.compress(CONTENT[:-1], mtime=0), "truncated: 16,383"),
+        (gzip.compress(bytes(1 << 24), mtime=0), "too long: 16,385 bytes"),  # unpacked no further than needed
     ],
 )
 def test_a_wrong_gzip_file_is_refused(content, reason, places, monkeypatch):
@@ -572,3 +572,12 @@ def test_a_killed_download_is_never_used(tiny, places, server):
     server.reply = lambda handler: send(handler, CONTENT)
     assert datasets.fetch("tiny") == [places["cache"] / tiny.path]
     assert (places["cache"] / tiny.path).read_bytes() == CONTENT
+
+
+def test_results_are_read_from_the_bundled_folder(tmp_path, monkeypatch):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "adding.csv").write_text("P,test\n0,0.25\n1,0.5\n")
+    monkeypatch.setattr(datasets, "_folders", lambda: {"bundled": tmp_path})
+    assert datasets.results("adding").to_dict("list") == {"P": [0, 1], "test": [0.25, 0.5]}
+    with pytest.raises(datasets.DataError, match=r"no results 'copy' .*known are adding"):
+        datasets.results("copy")
