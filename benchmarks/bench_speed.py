@@ -1,8 +1,9 @@
-"""A training step of the recurrence beside its peers, in one process. Run: pytest benchmarks/bench_speed.py
+"""A training step of the recurrence beside its peers, in one process. Run: make bench
 
-Writes data/results/speed.csv, one row a measurement: milliseconds of the fastest of several rounds, in which all contestants
-take turns, so that whatever else the machine does hits them alike. `group` peers: the sizes of the design's targets, each with
-its ratio to ours per net. `group` growth: ours over two decades of T, M, B and K, with GFLOP/s beside the measured peak.
+Writes data/results/speed.csv, one row a measurement: milliseconds of the fastest of several rounds, in which all
+contestants take turns, so that whatever else the machine does hits them alike. `group` peers: the sizes of the targets,
+each with its ratio to ours per net. `group` growth: ours over two decades of T, M, B and K, with GFLOP/s beside the
+measured peak.
 """
 
 import csv
@@ -97,7 +98,7 @@ def layer(kind, T, M, B, N, **options):
 
 
 def products(T, M, B, K, N):
-    """The matrix products of a training step, and nothing else: two a step of time, and one for the weights at the end."""
+    """The matrix products of a training step and nothing else: two a step of time, one for the weights at the end."""
     W, z, g, C = torch.randn(K, M, M), torch.randn(K, M, B), torch.randn(K, M, B * T), torch.randn(K, M, N)
     s, phi = torch.randn(K, N, B * T), torch.randn(K, B * T, M + N)
     out = torch.empty(K, M, B)
