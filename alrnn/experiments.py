@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from joblib import Parallel, delayed  # type: ignore[import-untyped]
+from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
-from . import baselines
-from .model import Init
+from . import baselines, datasets
+from .model import Init, integer
 from .tasks import Adding, FixedCopy, RuleInversion, Task, TwoModality, VariableCopy
 from .train import describe, sweep
 
@@ -75,37 +75,36 @@ def adding() -> list[Experiment]:
 
 
 def context() -> list[Experiment]:
-    """Rule inversion, T = 101, at M = 10 and 20; two modalities, T = 50, at M = 20."""
+    """Rule inversion, T = 101, at M = 10 and 20; two modalities, T = 50, at M = 20. Baselines for M = 10, 20."""
     one, two = (Init("slow", pwl=1.0, C=C) for C in (0.2, 0.3))
     first = [
         experiment
         for M, sizes in ((10, [0, 1, 2, 3, 5, 10]), (20, [0, 1, 2, 5, 10, 20]))
         for experiment in _with_company(
-            RuleInversion(101), M, sizes, one, replace(one, pwl=0.0), {"steps": 3000, "lr": 5e-3}, M == 10
+            RuleInversion(101), M, sizes, one, replace(one, pwl=0.0), {"steps": 2500, "lr": 5e-3}, M == 10
         )
     ]
     sizes = [0, 1, 2, 5, 10, 20]
-    return first + _with_company(TwoModality(50), 20, sizes, two, replace(two, pwl=0.0), {"steps": 1500, "lr": 5e-3})
+    return first + _with_company(TwoModality(50), 20, sizes, two, replace(two, pwl=0.0), {"steps": 1000, "lr": 5e-3})
 
 
 def copy() -> list[Experiment]:
     """Fixed delay of 100 at M = 50 from rotations; variable delay at M = 50 with a growing number of symbols."""
     turning = Init("rotation", C=0.1, W=0.0)
-    fixed = [
-        Experiment(FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit={"steps": 600, "lr": 3e-3}),
-        Experiment(FixedCopy(8, 100), 50, [50], replace(turning, pwl=1.0), fit={"steps": 600, "lr": 3e-3}),
-        Experiment(FixedCopy(8, 100), 50, models=list(baselines.MODELS), fit={"steps": 600, "lr": 3e-3}),
-    ]
+    fixed = Experiment(FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit={"steps": 400, "lr": 3e-3})
     holding = Init("slow", pwl=1.0, W=0.05, C=0.3)
-    fit, sizes = {"steps": 2000, "lr": 2e-2}, [0, 1, 2, 4, 8, 16, 32, 50]
-    variable = [
+    fit, sizes = {"steps": 1200, "lr": 2e-2}, [0, 1, 2, 4, 8, 16, 32, 50]
+    return [
+        fixed,
+        replace(fixed, sizes=[50], init=replace(turning, pwl=1.0)),
+        replace(fixed, sizes=(), models=list(baselines.MODELS)),
+    ] + [
         experiment
-        for symbols in (2, 3, 5)
+        for symbols in (2, 3, 4, 5)
         for experiment in _with_company(
             VariableCopy(symbols, 10, 10), 50, sizes, holding, replace(holding, pwl=0.0), fit
         )
     ]
-    return fixed + variable
 
 
 EXPERIMENTS = {"adding": adding, "context": context, "copy": copy}
@@ -126,12 +125,17 @@ def run(
     the table is whole: each job's rows replace the file in one step. One process a table; `jobs` are for more cores.
 
     Args:
-        batch: how many nets a job holds at most (at least one seed with every P). What a kill can cost is a job.
-        backend: any of joblib's.
+        seeds, baseline_seeds: how many seeds, 0, 1, ..., of AL-RNNs and of baselines.
+        jobs: how many jobs run at once; what a kill can cost. backend: any of joblib's.
+        batch: how many nets a job holds at most (but at least one seed with every P).
+
+    Returns:
+        the table, every entry as the text it is.
 
     Raises:
-        ValueError: the file is there and is no such table.
+        ValueError: jobs below 1, or the file is there and is no such table.
     """
+    jobs = integer("jobs", jobs, 1)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     experiments = list(experiments)
@@ -143,13 +147,15 @@ def run(
         raise ValueError(f"{path} is no table of sweeps: it has no column {', '.join(sorted(missing))}")
     done = set(_keys(table.reindex(columns=rows.columns, fill_value="")))
     todo = [net for net, key in zip(nets, _keys(rows), strict=True) if key not in done]
-    work = (delayed(experiment.train)(kinds, seeds) for experiment, kinds, seeds in _jobs(todo, batch))
-    with tqdm(total=len(nets), initial=len(nets) - len(todo), unit="net") as bar:
-        for result in Parallel(n_jobs=jobs, backend=backend, return_as="generator_unordered")(work):
-            table = pd.concat([table, _text(result)])
+    work = [delayed(experiment.train)(kinds, seeds) for experiment, kinds, seeds in _jobs(todo, batch)]
+    bar = tqdm(total=len(nets), initial=len(nets) - len(todo), unit="net")
+    with bar, Parallel(n_jobs=jobs, backend=backend) as parallel:
+        for i in range(0, len(work), jobs):  # not as a generator of results, which some backends do not know
+            for result in parallel(work[i : i + jobs]):
+                table = pd.concat([table, _text(result)])
+                bar.update(len(result))
             columns = dict.fromkeys([*rows.columns, *table.columns])  # settings first, then results
-            _write(table.reindex(columns=list(columns)).fillna(""), path)
-            bar.update(len(result))
+            _write(table.reindex(columns=list(columns)), path)
     return read(path)
 
 
@@ -158,6 +164,15 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     text = Path(path).read_bytes() if os.path.exists(path) else b""
     whole = text[: text.rfind(b"\n") + 1]
     return pd.read_csv(io.BytesIO(whole), dtype=str, keep_default_na=False) if whole else pd.DataFrame()
+
+
+def results(name: str) -> pd.DataFrame:
+    """The bundled table of a full-size experiment, one row a net; `python -m alrnn sweep NAME` made it."""
+    folder = datasets._folders()["bundled"] / "results"
+    if not (path := folder / f"{name}.csv").is_file():
+        here = ", ".join(sorted(file.stem for file in folder.glob("*.csv"))) or "none"
+        raise ValueError(f"there is no bundled table {name!r}; there are {here}")
+    return pd.read_csv(path)
 
 
 def _text(table: pd.DataFrame) -> pd.DataFrame:
