@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"  # here alone: packaging reads it, and it also holds in a bare source tree
 
-from . import datasets, recurrence, regions, tasks, theory
+from . import datasets, recurrence, regions, statistics, tasks, theory
 from .model import ALRNN, Ensemble, Init
 from .train import DivergedError, History, Sweep, evaluate, fit, sweep
 
@@ -18,6 +18,7 @@ __all__ = [
     "fit",
     "recurrence",
     "regions",
+    "statistics",
     "sweep",
     "tasks",
     "theory",

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -163,8 +163,14 @@ def fit(
 
 
 @torch.no_grad()
-def evaluate(nets: ALRNN | Sequence[ALRNN], task: Task, batch: Batch, chunk: int = 500) -> Tensor:
-    """The task's score of each net on one batch, (K,), computed `chunk` sequences at a time.
+def evaluate(
+    nets: ALRNN | Sequence[ALRNN],
+    task: Task,
+    batch: Batch,
+    chunk: int = 500,
+    score: Callable[[Tensor, Batch], Tensor] | None = None,
+) -> Tensor:
+    """The score of each net on one batch, (K,): `task.score` or another one; run `chunk` sequences at a time.
 
     Raises:
         ValueError: nets that do not fit the task or each other, or a batch that does not fit the nets.
@@ -174,15 +180,16 @@ def evaluate(nets: ALRNN | Sequence[ALRNN], task: Task, batch: Batch, chunk: int
     _check_sizes(nets, task)
     batch = batch.to(ensemble.lower)
     y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk, dim=-3)]
-    return task.score(torch.cat(y, dim=1), batch)
+    return (score or task.score)(torch.cat(y, dim=1), batch)
 
 
 @dataclass
 class Sweep:
     """A trained P x seed sweep.
 
-    table: one row per net: task, M, P, seed, init, the settings of `fit`, train_loss (mean of the last 5% of steps),
-        validation and test score, diverged (step or missing), seconds (of the whole sweep / number of nets), version.
+    table: one row per net: all settings (see `describe`), train_loss (mean of the last 5% of steps), validation and
+        test score, also *_sequence where the task scores whole sequences, diverged (step or missing), seconds (of the
+        whole sweep / number of nets), version.
     nets: in the order of the rows. history: of all nets; None where loaded from a file.
     """
 
@@ -249,25 +256,43 @@ def sweep(
     ]
     history = fit(nets, task, **settings)
     tail = max(1, len(history.loss) // 20)
+    table = pd.DataFrame([describe(task, hidden_size, n.nonlinear_size, n.seed, n.init, **settings) for n in nets])
+    table["train_loss"] = history.loss[-tail:].mean(0, dtype=float)
+    for split in HELD_OUT:
+        batch = task.held_out(split)
+        table[split] = evaluate(nets, task, batch).double().cpu().numpy()
+        if sequence := getattr(task, "score_sequence", None):
+            table[f"{split}_sequence"] = evaluate(nets, task, batch, score=sequence).double().cpu().numpy()
+    table["diverged"] = pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64")
+    table["seconds"] = history.seconds / len(nets)
+    table["version"] = __version__
+    return Sweep(table, nets, history)
+
+
+def describe(
+    task: Task, hidden_size: int, nonlinear_size: int, seed: int, init: str | Init = "slow", **settings: Any
+) -> dict[str, Any]:
+    """All that decides how a net of a sweep comes out, by column: model, task and task_*, M, P, parameters (their
+    number), seed, init and init_*, the settings of `fit`. Missing ones are filled in, lists are given as text.
+    """
+    M, P, N, O = hidden_size, nonlinear_size, task.input_size, task.output_size  # noqa: E741
+    start = asdict(Init(init) if isinstance(init, str) else init)  # type: ignore[arg-type]
+    start["units"] = M if start["units"] is None else start["units"]
     used = {k: v.default for k, v in inspect.signature(fit).parameters.items() if v.default is not v.empty} | settings
-    used["regularised"] = _regularised(used["regularised"], hidden_size)
-    scores: dict[str, np.ndarray] = {
-        split: evaluate(nets, task, task.held_out(split)).double().cpu().numpy() for split in HELD_OUT
-    }
-    columns: dict[str, Any] = {
+    used["regularised"] = _regularised(used["regularised"], M)
+    row = {
+        "model": "alrnn",
         "task": task.name,
-        "M": hidden_size,
-        "P": history.P,
-        "seed": history.seed,
-        "init": nets[0].init.kind,
+        **{f"task_{name}": value for name, value in task.settings().items()},
+        "M": M,
+        "P": P,
+        "parameters": M * (M + N + 1) + P + O * (M + 1),
+        "seed": seed,
+        "init": start.pop("kind"),
+        **{f"init_{name}": value for name, value in start.items()},
         **{name: value for name, value in used.items() if name not in ("progress", "diverged")},
-        "train_loss": history.loss[-tail:].mean(0, dtype=float),
-        **scores,
-        "diverged": pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64"),
-        "seconds": history.seconds / len(nets),
-        "version": __version__,
     }
-    return Sweep(pd.DataFrame(columns), nets, history)
+    return {name: str(tuple(v)) if isinstance(v, (tuple, list)) else v for name, v in row.items()}
 
 
 def _rate(step: int, steps: int, warmup: float, schedule: str) -> float:

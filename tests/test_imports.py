@@ -26,7 +26,10 @@ HOUSE: dict[str, set[str]] = {
     "regions": {"fixedpoints"},
     "plots": {"regions", "theory"},
     "explore": {"plots"},
-    "__main__": {"train", "tasks"},
+    "statistics": set(),
+    "baselines": {"train"},
+    "experiments": {"baselines"},
+    "__main__": {"experiments"},
 }
 MODULES = sorted(path for path in (ROOT / "alrnn").rglob("*.py") if path != ROOT / "alrnn" / "__init__.py")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -56,7 +57,7 @@ class Batch:
 
 
 class Task:
-    """A task. Subclasses set the attributes and implement `sample`.
+    """A task. Subclasses set the attributes, keep the arguments they are made with by name, and implement `sample`.
 
     chance: the score of the best constant answer. metric: "mse" (lower is better) or "accuracy" (higher is better).
     """
@@ -68,6 +69,10 @@ class Task:
     output_size: int
     chance: float
     metric: Literal["mse", "accuracy"]
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments this task was made with, by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n training sequences, drawn with this (CPU) generator."""

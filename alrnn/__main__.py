@@ -1,0 +1,53 @@
+"""The command line: `python -m alrnn sweep TASK --out FILE` and `python -m alrnn data [NAME]`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+from . import datasets, experiments
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("alrnn", description="Almost-Linear RNNs: full-size experiments and data sets.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="run a full-size experiment, or go on with it",
+        description="Train what FILE does not hold yet, one row a net. May be stopped at any time and started again.",
+    )
+    sweep.add_argument("task", choices=experiments.EXPERIMENTS)
+    sweep.add_argument("--out", required=True, metavar="FILE", help="the table (CSV)")
+    sweep.add_argument("--P", type=int, nargs="+", help="these numbers of nonlinear units; those above M are left out")
+    sweep.add_argument("--seeds", type=int, default=10, help="seeds 0, 1, ... of AL-RNNs (default 10)")
+    sweep.add_argument("--baseline-seeds", type=int, default=3, help="seeds of RNN, GRU, LSTM (default 3)")
+    sweep.add_argument("--steps", type=int, help="training steps instead of the experiment's own")
+    sweep.add_argument("--jobs", type=int, default=1, help="jobs at once (default 1)")
+    sweep.add_argument("--backend", default="loky", help="of joblib (default loky)")
+    sweep.add_argument("--batch", type=int, default=40, help="nets trained in one pass, at most (default 40)")
+
+    data = commands.add_parser("data", help="list the data sets, or fetch one")
+    data.add_argument("name", nargs="?", choices=datasets.REGISTRY, help="the one to fetch")
+
+    given = parser.parse_args(arguments)
+    if given.command == "data":
+        if given.name:
+            print(*datasets.fetch(given.name), sep="\n")
+        else:
+            print(datasets.describe()[["name", "size", "where", "content", "licence"]].to_string(index=False))
+        return
+    chosen = experiments.EXPERIMENTS[given.task]()
+    if given.P is not None:
+        chosen = [e.with_sizes(given.P) for e in chosen]
+    if given.steps is not None:
+        chosen = [replace(e, fit=e.fit | {"steps": given.steps}) for e in chosen]
+    table = experiments.run(
+        chosen, given.out, given.seeds, given.baseline_seeds, given.jobs, given.backend, given.batch
+    )
+    print(f"{given.out}: {len(table)} nets")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""The full-size experiments behind `data/results/`, one row a net, stopped and resumed at will."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from tqdm.auto import tqdm
+
+from . import baselines, datasets
+from .model import Init, integer
+from .tasks import Adding, FixedCopy, RuleInversion, Task, TwoModality, VariableCopy
+from .train import describe, sweep
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Nets of one size on one task, for each P and seed from one start; or, with `models`, baselines of equal size."""
+
+    task: Task
+    M: int
+    sizes: Sequence[int] = ()
+    init: Init = field(default_factory=Init)
+    models: Sequence[str] = ()
+    fit: dict[str, Any] = field(default_factory=dict)  # settings of `alrnn.fit`
+
+    def settings(self, kind: int | str, seed: int) -> dict[str, Any]:
+        """The settings of one net, as they stand in its row; kind is P or the name of a baseline."""
+        if isinstance(kind, str):
+            return baselines.settings(kind, self.task, self.M, seed, **self.fit)
+        return describe(self.task, self.M, kind, seed, self.init, **self.fit)
+
+    def with_sizes(self, sizes: Sequence[int]) -> Experiment:
+        """The same for other P, as far as they fit; one that is about P = M alone stays so."""
+        alone = list(self.sizes) == [self.M]
+        return replace(self, sizes=[P for P in sizes if (P == self.M if alone else P <= self.M) and self.sizes])
+
+    def train(self, kinds: Sequence[int | str], seeds: Sequence[int]) -> pd.DataFrame:
+        """Train nets of each kind and seed, AL-RNNs in one pass; their rows."""
+        torch.set_flush_denormal(True)  # a net near zero takes twice as long without
+        if isinstance(kinds[0], str):
+            rows = [baselines.train(k, self.task, self.M, s, False, **self.fit) for s in seeds for k in map(str, kinds)]
+            return pd.concat(rows)
+        sizes = [int(kind) for kind in kinds]
+        return sweep(self.task, self.M, sizes, seeds, self.init, diverged="drop", progress=False, **self.fit).table
+
+
+Net = tuple[Experiment, int | str, int]  # with its kind and seed
+
+
+def _with_company(
+    task: Task, M: int, sizes: Sequence[int], init: Init, plain: Init, fit: dict[str, Any], models: bool = True
+) -> list[Experiment]:
+    """A sweep over P that ends on P = M with a fair start, P = M with the plain start, and the baselines."""
+    nets = [Experiment(task, M, sizes, init, fit=fit), Experiment(task, M, [M], plain, fit=fit)]
+    return nets + [Experiment(task, M, models=list(baselines.MODELS), fit=fit)] * models
+
+
+def adding() -> list[Experiment]:
+    """T = 100, M = 50, both conventions for the marks. Starts: five integrators, ReLUs among them with pwl = 1."""
+    start = Init("slow", units=5, pwl=1.0, C=0.5, threshold=-0.3)
+    fit = {"steps": 2500, "lr": 5e-3}
+    return [
+        experiment
+        for task in (Adding(100), Adding(100, "halves", blank=1))
+        for experiment in _with_company(task, 50, [0, 1, 2, 5, 10, 50], start, replace(start, pwl=0.0), fit)
+    ]
+
+
+def context() -> list[Experiment]:
+    """Rule inversion, T = 101, at M = 10 and 20; two modalities, T = 50, at M = 20. Baselines for M = 10, 20."""
+    one, two = (Init("slow", pwl=1.0, C=C) for C in (0.2, 0.3))
+    first = [
+        experiment
+        for M, sizes in ((10, [0, 1, 2, 3, 5, 10]), (20, [0, 1, 2, 5, 10, 20]))
+        for experiment in _with_company(
+            RuleInversion(101), M, sizes, one, replace(one, pwl=0.0), {"steps": 2500, "lr": 5e-3}, M == 10
+        )
+    ]
+    sizes = [0, 1, 2, 5, 10, 20]
+    return first + _with_company(TwoModality(50), 20, sizes, two, replace(two, pwl=0.0), {"steps": 1000, "lr": 5e-3})
+
+
+def copy() -> list[Experiment]:
+    """Fixed delay of 100 at M = 50 from rotations; variable delay at M = 50 with a growing number of symbols."""
+    turning = Init("rotation", C=0.1, W=0.0)
+    fixed = Experiment(FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit={"steps": 400, "lr": 3e-3})
+    holding = Init("slow", pwl=1.0, W=0.05, C=0.3)
+    fit, sizes = {"steps": 1200, "lr": 2e-2}, [0, 1, 2, 4, 8, 16, 32, 50]
+    return [
+        fixed,
+        replace(fixed, sizes=[50], init=replace(turning, pwl=1.0)),
+        replace(fixed, sizes=(), models=list(baselines.MODELS)),
+    ] + [
+        experiment
+        for symbols in (2, 3, 4, 5)
+        for experiment in _with_company(
+            VariableCopy(symbols, 10, 10), 50, sizes, holding, replace(holding, pwl=0.0), fit
+        )
+    ]
+
+
+EXPERIMENTS = {"adding": adding, "context": context, "copy": copy}
+
+
+def run(
+    experiments: Iterable[Experiment],
+    path: str | os.PathLike,
+    seeds: int = 10,
+    baseline_seeds: int = 3,
+    jobs: int = 1,
+    backend: str = "loky",
+    batch: int = 40,
+) -> pd.DataFrame:
+    """Train what the table at `path` does not hold yet and add it there, one row a net.
+
+    A net is known by all its settings, so nets with others live in the same table side by side. Killed at any point,
+    the table is whole: each job's rows replace the file in one step. One process a table; `jobs` are for more cores.
+
+    Args:
+        seeds, baseline_seeds: how many seeds, 0, 1, ..., of AL-RNNs and of baselines.
+        jobs: how many jobs run at once; what a kill can cost. backend: any of joblib's.
+        batch: how many nets a job holds at most (but at least one seed with every P).
+
+    Returns:
+        the table, every entry as the text it is.
+
+    Raises:
+        ValueError: jobs below 1, or the file is there and is no such table.
+    """
+    jobs = integer("jobs", jobs, 1)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    experiments = list(experiments)
+    nets: list[Net] = [(e, P, seed) for e in experiments for seed in range(seeds) for P in e.sizes]
+    nets += [(e, model, seed) for e in experiments for seed in range(baseline_seeds) for model in e.models]
+    rows = _text(pd.DataFrame([e.settings(kind, seed) for e, kind, seed in nets], dtype=object))  # integers stay so
+    table = read(path)
+    if len(table) and (missing := {"model", "task", "seed", "test"} - set(table)):
+        raise ValueError(f"{path} is no table of sweeps: it has no column {', '.join(sorted(missing))}")
+    done = set(_keys(table.reindex(columns=rows.columns, fill_value="")))
+    todo = [net for net, key in zip(nets, _keys(rows), strict=True) if key not in done]
+    work = [delayed(experiment.train)(kinds, seeds) for experiment, kinds, seeds in _jobs(todo, batch)]
+    bar = tqdm(total=len(nets), initial=len(nets) - len(todo), unit="net")
+    with bar, Parallel(n_jobs=jobs, backend=backend) as parallel:
+        for i in range(0, len(work), jobs):  # not as a generator of results, which some backends do not know
+            for result in parallel(work[i : i + jobs]):
+                table = pd.concat([table, _text(result)])
+                bar.update(len(result))
+            columns = dict.fromkeys([*rows.columns, *table.columns])  # settings first, then results
+            _write(table.reindex(columns=list(columns)), path)
+    return read(path)
+
+
+def read(path: str | os.PathLike) -> pd.DataFrame:
+    """The table at `path` with every entry as the text it is; empty if there is none. A torn last line is left out."""
+    text = Path(path).read_bytes() if os.path.exists(path) else b""
+    whole = text[: text.rfind(b"\n") + 1]
+    return pd.read_csv(io.BytesIO(whole), dtype=str, keep_default_na=False) if whole else pd.DataFrame()
+
+
+def results(name: str) -> pd.DataFrame:
+    """The bundled table of a full-size experiment, one row a net; `python -m alrnn sweep NAME` made it."""
+    folder = datasets._folders()["bundled"] / "results"
+    if not (path := folder / f"{name}.csv").is_file():
+        here = ", ".join(sorted(file.stem for file in folder.glob("*.csv"))) or "none"
+        raise ValueError(f"there is no bundled table {name!r}; there are {here}")
+    return pd.read_csv(path)
+
+
+def _text(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(table.to_csv(index=False)), dtype=str, keep_default_na=False)
+
+
+def _keys(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    return list(table.itertuples(index=False, name=None))
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb") as file:
+        file.write(table.to_csv(index=False, lineterminator="\n").encode())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _jobs(nets: list[Net], batch: int) -> Iterator[tuple[Experiment, tuple[int | str, ...], list[int]]]:
+    """Group nets into jobs: whole seeds, as many as fit `batch`, that lack the same kinds. Baselines go alone."""
+    lacking: dict[tuple[int, int], list[Net]] = {}
+    for net in nets:
+        lacking.setdefault((id(net[0]), net[2]), []).append(net)
+    groups: dict[tuple[int, tuple[int | str, ...]], tuple[Experiment, list[int]]] = {}
+    for found in lacking.values():
+        experiment, _, seed = found[0]
+        kinds = tuple(kind for _, kind, _ in found)
+        for group in [(kind,) for kind in kinds] if isinstance(kinds[0], str) else [kinds]:
+            groups.setdefault((id(experiment), group), (experiment, []))[1].append(seed)
+    for (_, group), (experiment, seeds) in groups.items():
+        size = 1 if isinstance(group[0], str) else max(1, batch // len(group))
+        yield from ((experiment, group, seeds[i : i + size]) for i in range(0, len(seeds), size))

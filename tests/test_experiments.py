@@ -1,0 +1,344 @@
+"""Full-size sweeps from the command line: one row a net, killed and resumed, kept apart by settings; the baselines."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import alrnn
+from alrnn import Init, baselines, experiments
+from alrnn.__main__ import main
+from alrnn.experiments import EXPERIMENTS, Experiment, read, run
+from alrnn.tasks import Adding, FixedCopy
+from alrnn.tasks.base import TRAINING
+
+ROOT = Path(__file__).resolve().parent.parent
+FIT = {"steps": 3, "batch_size": 4, "lr": 0.01}
+NETS = Experiment(Adding(10), 5, [0, 2, 5], Init("slow", pwl=1.0), fit=FIT)
+PLAIN = Experiment(Adding(10), 5, [5], Init("slow"), fit=FIT)
+OTHERS = Experiment(FixedCopy(2, 3), 6, models=["rnn", "lstm"], fit=FIT)
+SMALL = [NETS, PLAIN, OTHERS]
+SETTINGS = {"seeds": 3, "baseline_seeds": 1, "batch": 3}  # 3 jobs, 1 job (three seeds at once), 2 jobs; 14 nets
+JOBS, TOTAL = 6, 14
+
+
+def whole(table):
+    """What identifies each net, and that none stands twice."""
+    settings = table.drop(columns=["train_loss", "seconds", *(c for c in table if c.startswith(("valid", "test")))])
+    assert not settings.duplicated().any()
+    return table
+
+
+def results(table):
+    return whole(table).drop(columns="seconds").sort_values(["model", "init_pwl", "P", "seed"]).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    path = tmp_path_factory.mktemp("complete") / "new" / "table.csv"  # the folder is made
+    return run(SMALL, path, **SETTINGS)
+
+
+def test_one_tidy_row_a_net(complete):
+    assert len(whole(complete)) == TOTAL
+    sweep = alrnn.sweep(NETS.task, 5, [0, 2, 5], [2], NETS.init, progress=False, **FIT).table
+    mine = complete[(complete.model == "alrnn") & (complete.init_pwl == "1.0") & (complete.seed == "2")]
+    for name in ("task", "task_length", "task_marks", "M", "P", "init_units", "init_C", "lr", "regularised", "version"):
+        assert mine[name].tolist() == sweep[name].astype(str).tolist(), name
+    for name in ("train_loss", "validation", "test"):
+        assert mine[name].astype(float).tolist() == pytest.approx(sweep[name].tolist(), rel=1e-5), name
+    assert (complete.seconds.astype(float) > 0).all() and (complete.diverged == "").all()
+    other = complete[complete.model != "alrnn"]
+    assert (other[["P", "init", "init_W", "tau", "task_length"]] == "").all(axis=None)
+    assert other.task_delay.tolist() == ["3", "3"] and (other.test_sequence != "").all()
+    assert (complete[complete.model == "alrnn"].test_sequence == "").all()
+
+
+def test_a_full_table_is_left_alone(tmp_path, complete, monkeypatch):
+    path = tmp_path / "table.csv"
+    run(SMALL, path, **SETTINGS)
+    before = path.read_bytes()
+    monkeypatch.setattr(Experiment, "train", lambda *_: pytest.fail("a finished net was trained again"))
+    pd.testing.assert_frame_equal(run(SMALL, path, **SETTINGS), read(path))
+    assert path.read_bytes() == before
+
+
+KILLED = """
+import os, signal, sys
+from alrnn import experiments
+from tests.test_experiments import SETTINGS, SMALL
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def at(number, before, function):
+    calls = iter(range(1, 100))
+    return lambda *a: (before(*a) if next(calls) == number else None, function(*a))[1]
+
+point, number, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+train, fsync, replace = experiments.Experiment.train, os.fsync, os.replace
+if point == "training":
+    experiments.Experiment.train = at(number, die, train)
+elif point == "half a write":
+    os.fsync = at(number, lambda descriptor: (os.ftruncate(descriptor, 700), die()), fsync)
+elif point == "written, not renamed":
+    os.replace = at(number, die, replace)
+elif point == "renamed":
+    os.replace = at(number, lambda *a: (replace(*a), die()), replace)
+experiments.run(SMALL, path, **SETTINGS)
+"""
+
+
+def test_killed_at_any_point_and_started_again(tmp_path, complete):
+    """Each start goes on with the table the last one left, is killed elsewhere, and in the end nothing is missing."""
+    path = tmp_path / "table.csv"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    rows = 0
+    for point, number, gained in [
+        ("training", 1, 0),
+        ("half a write", 1, 0),
+        ("half a write", 2, 3),  # the first job's three nets are safe, the second's are done again
+        ("written, not renamed", 2, 3),
+        ("renamed", 1, 3),
+        ("training", 2, 3),
+    ]:
+        done = subprocess.run([sys.executable, "-c", KILLED, point, str(number), path], cwd=ROOT, env=env)
+        assert done.returncode == -signal.SIGKILL, point
+        rows += gained
+        assert len(read(path)) == rows, point
+        if rows:
+            assert path.read_bytes().endswith(b"\n") and len(whole(read(path))) == rows
+    trained = []
+    train = Experiment.train
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Experiment, "train", lambda *a: (trained.append(len(a[1]) * len(a[2])), train(*a))[1])
+        final = run(SMALL, path, **SETTINGS)
+    assert sum(trained) == TOTAL - rows
+    pd.testing.assert_frame_equal(results(final), results(complete))
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_the_command_killed_from_outside_with_workers(tmp_path):
+    path = tmp_path / "table.csv"
+    command = [sys.executable, "-m", "alrnn", "sweep", "context", "--out", str(path), "--steps", "1", "--P", "0", "10"]
+    command += ["--seeds", "2", "--baseline-seeds", "0", "--batch", "1"]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([*command, "--jobs", "2"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    first = whole(read(path))
+    assert len(first) >= 2
+    command += ["--jobs", "3", "--backend", "multiprocessing"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    last = whole(read(path))
+    # P = 0 and 10 for rule inversion at M = 10 and 20 and for two modalities, and P = M = 10 from the plain start
+    assert len(last) == 2 * (3 * 2 + 1) and f"{len(last)} nets" in done.stdout and "net/s" in done.stderr
+    pd.testing.assert_frame_equal(last.head(len(first))[first.columns.tolist()], first)
+
+
+@pytest.mark.parametrize("rest", [b"alrnn,adding,10,first_half,0,5,2,4", b'alrnn,adding,10,"fir', b"\xc3"], ids=str)
+def test_a_torn_last_line_is_trained_again(tmp_path, complete, rest):
+    path = tmp_path / "table.csv"
+    run([NETS], path, seeds=2, batch=3)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]) + rest)
+    assert len(read(path)) == 5
+    again = run([NETS], path, seeds=2, batch=3)
+    assert len(whole(again)) == 6 and path.read_bytes().count(b"\n") == 7
+    path.write_bytes(lines[0][:20])  # torn in the first line of all
+    assert len(whole(run([NETS], path, seeds=1))) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(NETS, fit=FIT | {"steps": 4}),
+        replace(NETS, fit=FIT | {"tau": 0.1}),
+        replace(NETS, init=Init("slow", pwl=1.0, C=0.3)),
+        replace(NETS, task=Adding(10, blank=1)),
+        replace(NETS, M=6),
+    ],
+    ids=["steps", "tau", "init", "task", "M"],
+)
+def test_other_settings_are_kept_apart(tmp_path, other):
+    path = tmp_path / "table.csv"
+    first = run([NETS], path, seeds=1)
+    both = run([other], path, seeds=1)
+    assert len(whole(both)) == len(first) + 3
+    pd.testing.assert_frame_equal(both.head(3), first)
+    assert run([NETS, other], path, seeds=1).equals(both)
+
+
+def test_more_seeds_and_sizes_only_add(tmp_path):
+    path = tmp_path / "table.csv"
+    run([NETS.with_sizes([2, 9])], path, seeds=1)
+    assert read(path).P.tolist() == ["2"]  # P = 9 is above M
+    second = run([NETS], path, seeds=3, batch=100)
+    assert sorted(zip(second.P, second.seed, strict=True)) == [(P, s) for P in "025" for s in "012"]
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "sequential"])
+def test_any_backend_gives_the_same_table(tmp_path, complete, backend):
+    found = run(SMALL, tmp_path / "table.csv", **SETTINGS, jobs=2, backend=backend)
+    pd.testing.assert_frame_equal(results(found), results(complete))
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="jobs must be an integer of at least 1, got 0"):
+        run([NETS], tmp_path / "new.csv", jobs=0)
+    with pytest.raises(ValueError, match="is no table of sweeps: it has no column model, seed, task, test"):
+        run([NETS], path, seeds=1)
+    assert path.read_text() == "a,b\n1,2\n"
+
+
+def test_a_diverging_net_is_told_and_stops_nothing(tmp_path):
+    wild = replace(NETS, init=Init("slow", value=1e9), sizes=[0])
+    gru = replace(OTHERS, fit=FIT | {"lr": 1e30, "steps": 40, "warmup": 0.0})
+    table = run([wild, gru], tmp_path / "table.csv", seeds=2, baseline_seeds=1)
+    assert table.diverged.tolist()[:2] == ["0", "0"] and len(table) == 4
+    assert table[table.model == "rnn"].diverged.astype(int).item() >= 1
+
+
+# The experiments and the command line
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_experiments_are_fair_and_complete(name):
+    chosen = EXPERIMENTS[name]()
+    assert all(0 <= P <= e.M for e in chosen for P in e.sizes)
+    for task in {id(e.task): e for e in chosen}.values():
+        same = [e for e in chosen if type(e.task) is type(task.task) and e.task.settings() == task.task.settings()]
+        assert any(e.models == list(baselines.MODELS) for e in same)
+        for M in {e.M for e in same}:
+            full = [e.init.pwl for e in same if e.M == M and M in e.sizes]
+            assert sorted(full) == [0, 1], "P = M needs the identity and the plain start"
+            assert any(0 in e.sizes and 1 in e.sizes for e in same if e.M == M)
+    rows = pd.DataFrame([e.settings(kind, 0) for e in chosen for kind in (*e.sizes, *e.models)])
+    assert not rows.duplicated().any()
+
+
+def test_sizes_on_request():
+    assert NETS.with_sizes([1, 5, 7]).sizes == [1, 5] and PLAIN.with_sizes([1, 5, 7]).sizes == [5]
+    assert PLAIN.with_sizes([1]).sizes == [] and OTHERS.with_sizes([1]).sizes == []
+
+
+def test_data_are_listed_and_fetched(capsys):
+    main(["data"])
+    out = capsys.readouterr().out
+    assert all(name in out for name in alrnn.datasets.REGISTRY) and "CC BY-SA" in out
+    main(["data", "digits"])
+    assert Path(capsys.readouterr().out.strip()).name == "digits.npz"
+    for wrong in (["data", "nothing"], ["sweep", "nothing", "--out", "x"], ["sweep", "adding"], []):
+        with pytest.raises(SystemExit) as caught:
+            main(wrong)
+        assert caught.value.code == 2
+    capsys.readouterr()
+
+
+def test_bundled_tables_are_found_and_others_named(tmp_path, monkeypatch):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "adding.csv").write_text("P,test\n1,0.1\n,0.30000000000000004\n")
+    monkeypatch.setattr(alrnn.datasets, "_folders", lambda: {"bundled": tmp_path})
+    table = experiments.results("adding")
+    assert table.test.tolist() == pytest.approx([0.1, 0.3], rel=1e-15) and math.isnan(table.P[1])
+    with pytest.raises(ValueError, match="no bundled table 'copy'; there are adding"):
+        experiments.results("copy")
+
+
+# Baselines
+
+
+@pytest.mark.parametrize("model", baselines.MODELS)
+def test_parameters_are_counted(model):
+    for sizes in [(1, 1, 1), (5, 7, 3), (2, 50, 1)]:
+        built = baselines.Baseline(model, *sizes)
+        assert baselines.parameters(model, *sizes) == sum(p.numel() for p in built.parameters())
+
+
+def test_equal_parameters_at_the_full_sizes():
+    """Within 2% wherever sizes are fine enough for it (M = 50), and never nearer with another size."""
+    for e in (e for make in EXPERIMENTS.values() for e in make() if e.models):
+        net = alrnn.ALRNN(e.task.input_size, e.M, e.M, e.task.output_size)
+        count = sum(p.numel() for p in net.parameters())
+        for model in e.models:
+            row = e.settings(model, 0)
+            built = baselines.Baseline(model, e.task.input_size, row["M"], e.task.output_size)
+            mine = sum(p.numel() for p in built.parameters())
+            assert mine == row["parameters"]
+            assert e.M < 50 or abs(mine / count - 1) < 0.02, (model, e.task.name)
+            if model == "rnn":
+                assert mine == count and row["M"] == e.M
+            for size in (row["M"] - 1, row["M"] + 1):
+                near = baselines.parameters(model, e.task.input_size, max(1, size), e.task.output_size)
+                assert abs(near - count) >= abs(mine - count)
+
+
+def test_a_sweeps_parameters_are_those_that_can_learn():
+    row = alrnn.train.describe(Adding(10), 6, 2, 0)
+    net = alrnn.ALRNN(2, 6, 2, 1)
+    assert row["parameters"] == sum(p.numel() for p in net.parameters()) - (6 - 2)  # A is zero on linear units
+
+
+@pytest.mark.parametrize("model", baselines.MODELS)
+def test_starts(model):
+    random = torch.get_rng_state()
+    first, again, other = (baselines.Baseline(model, 2, 5, 1, seed) for seed in (3, 3, 4))
+    assert torch.equal(random, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(first.readout.weight, other.readout.weight)
+    bias = first.cells.bias_ih_l0 + first.cells.bias_hh_l0
+    if model == "rnn":
+        assert torch.equal(first.cells.weight_hh_l0, torch.eye(5)) and not bias.any()
+        s = torch.rand(3, 1, 2).expand(3, 4, 2)  # at the identity without a bias a ReLU adds up what is positive
+        h, step = first.cells(s)[0], torch.relu(s[:, 0] @ first.cells.weight_ih_l0.T)
+        torch.testing.assert_close(h[:, -1], 4 * step)
+    if model == "lstm":
+        assert bias.tolist() == [0] * 5 + [1] * 5 + [0] * 10
+    with pytest.raises(ValueError, match="model must be one of rnn, gru, lstm, got 'elman'"):
+        baselines.Baseline("elman", 2, 5, 1)
+
+
+@pytest.mark.parametrize("task", [Adding(10, "halves", blank=1), FixedCopy(2, 3)], ids=lambda task: task.name)
+def test_a_baseline_trains_on_the_stream_of_its_seed_as_a_plain_loop(task):
+    seen = []
+
+    class Spy(type(task)):
+        def sample(self, n, generator):
+            seen.append(generator.initial_seed())
+            return super().sample(n, generator)
+
+    spy = Spy(**task.settings())
+    row = baselines.train("gru", spy, 5, 7, progress=False, steps=6, batch_size=4, lr=0.02, warmup=0.0, clip=0.1)
+    assert seen[:6] == [TRAINING + 7] * 6
+    net = baselines.Baseline("gru", task.input_size, int(row.M[0]), task.output_size, 7)
+    adam, generator = torch.optim.Adam(net.parameters()), torch.Generator().manual_seed(TRAINING + 7)
+    for step in range(6):
+        batch = task.sample(4, generator)
+        loss = task.loss(net(batch.s), batch)
+        adam.zero_grad()
+        loss.backward()
+        norm = math.sqrt(sum(p.grad.square().sum().item() for p in net.parameters()))
+        for p in net.parameters():
+            p.grad *= min(1, 0.1 / norm)
+        adam.param_groups[0]["lr"] = 0.02 if step == 0 else 0.01 * (1 + math.cos(math.pi * (step - 1) / 5))
+        adam.step()
+    test = task.held_out("test")
+    with torch.no_grad():
+        y = net(test.s)
+    assert row.train_loss[0] == pytest.approx(loss.item(), rel=1e-4)
+    assert row.test[0] == pytest.approx(task.score(y, test).item(), rel=1e-3)
+    if task.name == "fixed_copy":
+        assert row.test_sequence[0] == pytest.approx(task.score_sequence(y, test).item(), abs=2e-3)
