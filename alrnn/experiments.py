@@ -14,7 +14,7 @@ import torch
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
-from . import baselines, datasets
+from . import baselines
 from .model import Init, integer
 from .tasks import Adding, FixedCopy, RuleInversion, Task, TwoModality, VariableCopy
 from .train import describe, sweep
@@ -164,15 +164,6 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     text = Path(path).read_bytes() if os.path.exists(path) else b""
     whole = text[: text.rfind(b"\n") + 1]
     return pd.read_csv(io.BytesIO(whole), dtype=str, keep_default_na=False) if whole else pd.DataFrame()
-
-
-def results(name: str) -> pd.DataFrame:
-    """The bundled table of a full-size experiment, one row a net; `python -m alrnn sweep NAME` made it."""
-    folder = datasets._folders()["bundled"] / "results"
-    if not (path := folder / f"{name}.csv").is_file():
-        here = ", ".join(sorted(file.stem for file in folder.glob("*.csv"))) or "none"
-        raise ValueError(f"there is no bundled table {name!r}; there are {here}")
-    return pd.read_csv(path)
 
 
 def _text(table: pd.DataFrame) -> pd.DataFrame:
