@@ -1,5 +1,6 @@
 """Full-size sweeps from the command line: one row a net, killed and resumed, kept apart by settings; the baselines."""
 
+import contextlib
 import math
 import os
 import signal
@@ -139,11 +140,14 @@ def test_the_command_killed_from_outside_with_workers(tmp_path):
     command = [sys.executable, "-m", "alrnn", "sweep", "context", "--out", str(path), "--steps", "1", "--P", "0", "10"]
     command += ["--seeds", "2", "--baseline-seeds", "0", "--batch", "1"]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    process = subprocess.Popen([*command, "--jobs", "2"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*command, "--jobs", "2"], env=env, start_new_session=True, **quiet)
     while not path.exists() and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its workers, which would wait for more work for minutes
     first = whole(read(path))
     assert len(first) >= 2
     command += ["--jobs", "3", "--backend", "multiprocessing"]
