@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import alrnn
-from alrnn import Init, baselines, experiments
+from alrnn import Init, baselines
 from alrnn.__main__ import main
 from alrnn.experiments import EXPERIMENTS, Experiment, read, run
 from alrnn.tasks import Adding, FixedCopy

@@ -1,6 +1,6 @@
 """Take the README's picture from the executed book: the first figure of the landing page, as it stands there.
 
-    python tools/picture.py        after `make book`
+python tools/picture.py        after `make book`
 """
 
 from __future__ import annotations
