@@ -228,11 +228,11 @@ def test_a_diverging_net_is_told_and_stops_nothing(tmp_path):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_experiments_are_fair_and_complete(name):
-    chosen = EXPERIMENTS[name]()
+    chosen = list(EXPERIMENTS[name]())
     assert all(0 <= P <= e.M for e in chosen for P in e.sizes)
     for task in {id(e.task): e for e in chosen}.values():
         same = [e for e in chosen if type(e.task) is type(task.task) and e.task.settings() == task.task.settings()]
-        assert any(e.models == list(baselines.MODELS) for e in same)
+        assert any(list(e.models) == list(baselines.MODELS) for e in same)
         for M in {e.M for e in same}:
             full = [e.init.pwl for e in same if e.M == M and M in e.sizes]
             assert sorted(full) == [0, 1], "P = M needs the identity and the plain start"
@@ -259,6 +259,31 @@ def test_data_are_listed_and_fetched(capsys):
     capsys.readouterr()
 
 
+<<<<<<< HEAD
+=======
+def test_errors_are_one_line(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(SystemExit, match="alrnn sweep: .*table.csv is no table of sweeps"):
+        main(["sweep", "adding", "--out", str(path), "--seeds", "1"])
+    with pytest.raises(SystemExit, match="alrnn sweep: Invalid backend: carrier pigeon"):
+        main(["sweep", "adding", "--out", str(tmp_path / "new.csv"), "--seeds", "1", "--backend", "carrier pigeon"])
+    with pytest.raises(SystemExit, match="alrnn sweep: steps must be an integer of at least 1, got 0"):
+        main(["sweep", "adding", "--out", str(tmp_path / "new.csv"), "--seeds", "1", "--P", "1", "--steps", "0"])
+
+
+def test_bundled_tables_are_found_and_others_named(tmp_path, monkeypatch):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "adding.csv").write_text("P,test\n1,0.1\n,0.30000000000000004\n")
+    monkeypatch.setattr(alrnn.datasets, "_folders", lambda: {"bundled": tmp_path})
+    table = experiments.results("adding")
+    assert table.test.tolist() == pytest.approx([0.1, 0.3], rel=1e-15) and math.isnan(table.P[1])
+    with pytest.raises(ValueError, match="no bundled table 'copy'; there are adding"):
+        experiments.results("copy")
+
+
+>>>>>>> cli
 # Baselines
 
 
