@@ -32,13 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data.add_argument("name", nargs="?", choices=datasets.REGISTRY, help="the one to fetch")
 
     given = parser.parse_args(arguments)
-    if given.command == "data":
-        if given.name:
-            print(*datasets.fetch(given.name), sep="\n")
-        else:
-            print(datasets.describe()[["name", "size", "where", "content", "licence"]].to_string(index=False))
-        return
-    chosen = experiments.EXPERIMENTS[given.task]()
+    try:
+        run_sweep(given) if given.command == "sweep" else show_data(given.name)
+    except (ValueError, datasets.DataError) as error:
+        raise SystemExit(f"alrnn {given.command}: {error}") from None
+
+
+def run_sweep(given: argparse.Namespace) -> None:
+    chosen = list(experiments.EXPERIMENTS[given.task]())
     if given.P is not None:
         chosen = [e.with_sizes(given.P) for e in chosen]
     if given.steps is not None:
@@ -47,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen, given.out, given.seeds, given.baseline_seeds, given.jobs, given.backend, given.batch
     )
     print(f"{given.out}: {len(table)} nets")
+
+
+def show_data(name: str | None) -> None:
+    if name:
+        print(*datasets.fetch(name), sep="\n")
+    else:
+        print(datasets.describe()[["name", "size", "where", "content", "licence"]].to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from .tasks import Batch, Task
 from .tasks.base import HELD_OUT, TRAINING
 from .train import _rate, describe
 
+START = threading.Lock()  # torch's own start draws from the one global generator, which threads would share
 MODELS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -32,7 +34,7 @@ class Baseline(nn.Module):
         super().__init__()
         if model not in MODELS:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, got {model!r}")
-        with torch.random.fork_rng(devices=[]):
+        with START, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             kind = {"nonlinearity": "relu"} if model == "rnn" else {}
             self.cells = MODELS[model](input_size, hidden_size, batch_first=True, **kind)

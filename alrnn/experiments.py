@@ -14,7 +14,12 @@ import torch
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
+<<<<<<< HEAD
+from . import baselines
+=======
 from . import baselines, datasets
+from .baselines import MODELS
+>>>>>>> cli
 from .model import Init, integer
 from .tasks import Adding, FixedCopy, RuleInversion, Task, TwoModality, VariableCopy
 from .train import describe, sweep
@@ -55,56 +60,43 @@ class Experiment:
 Net = tuple[Experiment, int | str, int]  # with its kind and seed
 
 
-def _with_company(
-    task: Task, M: int, sizes: Sequence[int], init: Init, plain: Init, fit: dict[str, Any], models: bool = True
-) -> list[Experiment]:
-    """A sweep over P that ends on P = M with a fair start, P = M with the plain start, and the baselines."""
-    nets = [Experiment(task, M, sizes, init, fit=fit), Experiment(task, M, [M], plain, fit=fit)]
-    return nets + [Experiment(task, M, models=list(baselines.MODELS), fit=fit)] * models
+def _fair(
+    task: Task, M: int, sizes: Sequence[int], init: Init, fit: dict[str, Any], models: Sequence[str] = tuple(MODELS)
+) -> Iterator[Experiment]:
+    """A sweep over P from this start, P = M also without the identity on its ReLUs, and baselines."""
+    yield Experiment(task, M, sizes, init, fit=fit)
+    yield Experiment(task, M, [M], replace(init, pwl=0.0), fit=fit)
+    yield Experiment(task, M, models=models, fit=fit)
 
 
-def adding() -> list[Experiment]:
-    """T = 100, M = 50, both conventions for the marks. Starts: five integrators, ReLUs among them with pwl = 1."""
+def adding() -> Iterator[Experiment]:
+    """T = 100, M = 50, both conventions for the marks. Five units start as integrators."""
     start = Init("slow", units=5, pwl=1.0, C=0.5, threshold=-0.3)
-    fit = {"steps": 2500, "lr": 5e-3}
-    return [
-        experiment
-        for task in (Adding(100), Adding(100, "halves", blank=1))
-        for experiment in _with_company(task, 50, [0, 1, 2, 5, 10, 50], start, replace(start, pwl=0.0), fit)
-    ]
+    for task in (Adding(100), Adding(100, "halves", blank=1)):
+        yield from _fair(task, 50, [0, 1, 2, 5, 10, 50], start, {"steps": 2500, "lr": 5e-3})
 
 
-def context() -> list[Experiment]:
-    """Rule inversion, T = 101, at M = 10 and 20; two modalities, T = 50, at M = 20. Baselines for M = 10, 20."""
-    one, two = (Init("slow", pwl=1.0, C=C) for C in (0.2, 0.3))
-    first = [
-        experiment
-        for M, sizes in ((10, [0, 1, 2, 3, 5, 10]), (20, [0, 1, 2, 5, 10, 20]))
-        for experiment in _with_company(
-            RuleInversion(101), M, sizes, one, replace(one, pwl=0.0), {"steps": 2500, "lr": 5e-3}, M == 10
-        )
-    ]
-    sizes = [0, 1, 2, 5, 10, 20]
-    return first + _with_company(TwoModality(50), 20, sizes, two, replace(two, pwl=0.0), {"steps": 1000, "lr": 5e-3})
+def context() -> Iterator[Experiment]:
+    """Rule inversion, T = 101, at M = 10 and 20 (baselines: 10); two modalities, T = 50, at M = 20."""
+    inversion, start, fit = RuleInversion(101), Init("slow", pwl=1.0, C=0.2), {"steps": 2500, "lr": 5e-3}
+    yield from _fair(inversion, 10, [0, 1, 2, 3, 5, 10], start, fit)
+    yield from _fair(inversion, 20, [0, 1, 2, 5, 10, 20], start, fit, models=())
+    start, fit = Init("slow", pwl=1.0, C=0.3), {"steps": 1000, "lr": 5e-3}
+    yield from _fair(TwoModality(50), 20, [0, 1, 2, 5, 10, 20], start, fit)
 
 
-def copy() -> list[Experiment]:
-    """Fixed delay of 100 at M = 50 from rotations; variable delay at M = 50 with a growing number of symbols."""
-    turning = Init("rotation", C=0.1, W=0.0)
-    fixed = Experiment(FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit={"steps": 400, "lr": 3e-3})
-    holding = Init("slow", pwl=1.0, W=0.05, C=0.3)
-    fit, sizes = {"steps": 1200, "lr": 2e-2}, [0, 1, 2, 4, 8, 16, 32, 50]
-    return [
-        fixed,
-        replace(fixed, sizes=[50], init=replace(turning, pwl=1.0)),
-        replace(fixed, sizes=(), models=list(baselines.MODELS)),
-    ] + [
-        experiment
-        for symbols in (2, 3, 4, 5)
-        for experiment in _with_company(
-            VariableCopy(symbols, 10, 10), 50, sizes, holding, replace(holding, pwl=0.0), fit
-        )
-    ]
+def copy() -> Iterator[Experiment]:
+    """Fixed delay of 100 from rotations; variable delay with a growing number of symbols, from holding units. M = 50.
+
+    Rotations are for linear units, so with the fixed delay the identity is on the ReLUs at P = M alone.
+    """
+    turning, fit = Init("rotation", C=0.1, W=0.0), {"steps": 400, "lr": 3e-3}
+    yield Experiment(FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit=fit)
+    yield Experiment(FixedCopy(8, 100), 50, [50], replace(turning, pwl=1.0), fit=fit)
+    yield Experiment(FixedCopy(8, 100), 50, models=tuple(MODELS), fit=fit)
+    holding, fit = Init("slow", pwl=1.0, W=0.05, C=0.3), {"steps": 1200, "lr": 2e-2}
+    for symbols in (2, 3, 4, 5):
+        yield from _fair(VariableCopy(symbols, 10, 10), 50, [0, 1, 2, 4, 8, 16, 32, 50], holding, fit)
 
 
 EXPERIMENTS = {"adding": adding, "context": context, "copy": copy}
@@ -164,15 +156,6 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     text = Path(path).read_bytes() if os.path.exists(path) else b""
     whole = text[: text.rfind(b"\n") + 1]
     return pd.read_csv(io.BytesIO(whole), dtype=str, keep_default_na=False) if whole else pd.DataFrame()
-
-
-def results(name: str) -> pd.DataFrame:
-    """The bundled table of a full-size experiment, one row a net; `python -m alrnn sweep NAME` made it."""
-    folder = datasets._folders()["bundled"] / "results"
-    if not (path := folder / f"{name}.csv").is_file():
-        here = ", ".join(sorted(file.stem for file in folder.glob("*.csv"))) or "none"
-        raise ValueError(f"there is no bundled table {name!r}; there are {here}")
-    return pd.read_csv(path)
 
 
 def _text(table: pd.DataFrame) -> pd.DataFrame:

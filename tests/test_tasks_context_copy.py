@@ -35,6 +35,13 @@ def test_same_seed_same_batch_and_no_global_state(task):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=ids)
+def test_settings_make_the_task_again(task):
+    again = type(task)(**task.settings())
+    assert again.settings() == task.settings() and vars(again) == vars(task)
+    assert torch.equal(again.held_out("test", 50).s, task.held_out("test", 50).s)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=ids)
 def test_held_out_sets_are_fixed_and_independent(task):
     validation, test = task.held_out("validation", 200), task.held_out("test", 200)
     assert torch.equal(test.s, task.held_out("test", 200).s)
@@ -169,6 +176,8 @@ def test_only_the_recall_counts():
     assert float(task.score(wrong, batch)) == pytest.approx(1 - 1 / 300)
     assert float(task.score_sequence(wrong, batch)) == pytest.approx(0.99)
     assert task.score_sequence(torch.stack([y, wrong]), batch).tolist() == pytest.approx([1, 0.99])
+    longer = torch.cat([torch.randn(100, 5, 4, generator=gen(14), dtype=y.dtype), wrong], 1)  # answers at all steps
+    assert torch.equal(task.score_sequence(longer, batch), task.score_sequence(wrong, batch))
 
 
 def test_sequence_chance():

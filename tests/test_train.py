@@ -13,7 +13,7 @@ import torch
 import alrnn
 from alrnn import ALRNN, DivergedError, Ensemble, History, Init, Sweep, evaluate, fit, sweep
 from alrnn.model import PARTS
-from alrnn.tasks import Adding, Batch, SequentialMNIST, Task
+from alrnn.tasks import Adding, Batch, SequentialMNIST, Task, TwoModality, VariableCopy
 from alrnn.tasks.base import TRAINING
 from alrnn.train import manifold_attractor
 
@@ -461,8 +461,24 @@ def test_sweep_table_is_tidy_one_row_a_net(swept):
     assert (table.tau == 0).all() and (table.regularised == 2).all()
     assert np.allclose(table.train_loss, swept.history.loss[-1]) and (table.seconds > 0).all()
     assert table.diverged.isna().all()
+    told = {"model": "alrnn", "task_length": 10, "task_marks": "first_half", "init_pwl": 1, "init_units": 5}
+    assert all((table[name] == value).all() for name, value in told.items()) and "test_sequence" not in table
     assert table.columns.is_unique and table.drop(columns="diverged").notna().all(axis=None)
     assert (table.nunique() <= 6).all() and all(np.isscalar(x) or x is pd.NA for x in table.to_numpy().ravel())
+
+
+def test_sequence_scores_where_the_task_has_them_and_lists_as_text(tmp_path):
+    task = VariableCopy(2, 1, 3)
+    result = sweep(task, 5, [1, 3], seeds=2, **QUICK)
+    for split in ("validation", "test"):
+        batch = task.held_out(split)
+        found = [task.score_sequence(one(batch.s)[0], batch).item() for one in result.nets]
+        assert result.table[f"{split}_sequence"].tolist() == pytest.approx(found, abs=5e-4)
+        assert (result.table[f"{split}_sequence"] <= result.table[split]).all()
+    settings = {"init": Init("spread", units=3), **QUICK}
+    table = sweep(TwoModality(4, coherences=[0.1, 0.2]), 4, [1], 1, **settings).table
+    assert table.task_coherences[0] == "(0.1, 0.2)" and table.init_time_constants[0] == "(2.0, 60.0)"
+    assert table.init_units[0] == 3 and table.init[0] == "spread"
 
 
 def test_train_loss_is_the_mean_of_the_last_steps():

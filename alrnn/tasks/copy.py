@@ -26,8 +26,8 @@ class _Copy(Task):
         self.sequence_chance = alphabet**-symbols
 
     def score_sequence(self, y: Tensor, batch: Batch) -> Tensor:
-        """The share of sequences recalled without one error: y (B, L, O) -> (), or (K, B, L, O) -> (K,)."""
-        right = (y.argmax(-1) == batch.target) | (batch.weight == 0)
+        """The share of sequences recalled without one error; y as for `loss`, (B, T, O) -> (), (K, B, T, O) -> (K,)."""
+        right = (y[..., -batch.last :, :].argmax(-1) == batch.target) | (batch.weight == 0)
         return right.all(-1).to(y.dtype).mean(-1)
 
 
