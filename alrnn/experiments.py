@@ -14,12 +14,8 @@ import torch
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
-<<<<<<< HEAD
 from . import baselines
-=======
-from . import baselines, datasets
 from .baselines import MODELS
->>>>>>> cli
 from .model import Init, integer
 from .tasks import Adding, FixedCopy, RuleInversion, Task, TwoModality, VariableCopy
 from .train import describe, sweep

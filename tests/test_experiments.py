@@ -259,8 +259,6 @@ def test_data_are_listed_and_fetched(capsys):
     capsys.readouterr()
 
 
-<<<<<<< HEAD
-=======
 def test_errors_are_one_line(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("a,b\n1,2\n")
@@ -272,18 +270,6 @@ def test_errors_are_one_line(tmp_path):
         main(["sweep", "adding", "--out", str(tmp_path / "new.csv"), "--seeds", "1", "--P", "1", "--steps", "0"])
 
 
-def test_bundled_tables_are_found_and_others_named(tmp_path, monkeypatch):
-    folder = tmp_path / "results"
-    folder.mkdir()
-    (folder / "adding.csv").write_text("P,test\n1,0.1\n,0.30000000000000004\n")
-    monkeypatch.setattr(alrnn.datasets, "_folders", lambda: {"bundled": tmp_path})
-    table = experiments.results("adding")
-    assert table.test.tolist() == pytest.approx([0.1, 0.3], rel=1e-15) and math.isnan(table.P[1])
-    with pytest.raises(ValueError, match="no bundled table 'copy'; there are adding"):
-        experiments.results("copy")
-
-
->>>>>>> cli
 # Baselines
 
 
