@@ -52,7 +52,9 @@ def results():
     yield
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(k for row in ROWS for k in row)))
+        writer = csv.DictWriter(
+            file, fieldnames=list(dict.fromkeys(k for row in ROWS for k in row)), lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows(ROWS)
 
