@@ -56,7 +56,8 @@ typedef struct { // what the threads of one call share
 
 INLINE I round_up(I n, I step) { return (n + step - 1) / step * step; }
 
-// Numbers below 1e-38 are set to zero here: they cost a hundred times more than others and carry no information.
+// Denormal numbers (in float those below 1e-38) are set to zero here: they cost a hundred times more than others and carry
+// no information.
 INLINE uint64_t flush_denormals(void) {
 #if defined(__SSE2__)
   unsigned old = __builtin_ia32_stmxcsr();

@@ -134,17 +134,17 @@ def load() -> tuple[ctypes.CDLL | None, Backend]:
             try:
                 path = _build(compiler, folder)
                 return _open(path), Backend("c", f"built by {shlex.join(compiler)}: {path}")
-            except (OSError, subprocess.SubprocessError, AttributeError) as error:
+            except (OSError, subprocess.SubprocessError, AttributeError, ValueError) as error:
                 reasons.append(f"{shlex.join(compiler)}: {_message(error)}")
         return None, Backend("torch", "; ".join(reasons) or "no C compiler found (tried $CC, cc, gcc, clang, ziglang)")
-    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+    except (OSError, RuntimeError, ValueError) as error:  # no home folder; an open quote in CC
         return None, Backend("torch", _message(error))
 
 
 def _compilers() -> list[list[str]]:
     """Commands of the compilers found; if CC is set, only that one."""
-    if os.environ.get("CC"):
-        return [shlex.split(os.environ["CC"])]
+    if named := shlex.split(os.environ.get("CC", "")):
+        return [named]
     found = [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
     zig = [[sys.executable, "-m", "ziglang", "cc"]] if importlib.util.find_spec("ziglang") else []
     return found + zig
@@ -152,9 +152,11 @@ def _compilers() -> list[list[str]]:
 
 def _private_folder() -> Path:
     """The cache folder, made if need be; nobody else may write to it or replace it."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alrnn"
-    folder = Path(os.environ.get("ALRNN_CACHE") or home).absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    given = os.environ.get("ALRNN_CACHE")
+    folder = Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alrnn")
+    folder = folder.expanduser().absolute()
+    for path in (*reversed(folder.parents), folder):  # one by one: `parents=True` would leave their mode to the umask
+        path.mkdir(mode=0o700, exist_ok=True)
     folder = folder.resolve()
     _refuse_foreign(folder)
     for parent in folder.parents:

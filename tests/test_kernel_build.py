@@ -93,6 +93,24 @@ def test_compiler_that_does_not_exist(fresh, monkeypatch):
     assert "no such compiler" in serves("torch")
 
 
+@compiled
+@pytest.mark.parametrize("name", ["CC", "ALRNN_CFLAGS"])
+def test_setting_with_an_open_quote(fresh, monkeypatch, name):
+    monkeypatch.setenv(name, '"')
+    assert "quotation" in serves("torch")
+
+
+@compiled
+def test_folders_on_the_way_are_made_private_whatever_the_umask(fresh, monkeypatch):
+    monkeypatch.setenv("ALRNN_CACHE", str(fresh / "new" / "cache"))
+    old = os.umask(0o002)
+    try:
+        serves("c")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((fresh / "new").stat().st_mode) == 0o700
+
+
 def test_compiler_that_fails(fresh, monkeypatch):
     monkeypatch.setenv("CC", script(fresh / "cc", "echo out of luck >&2; exit 3"))
     why = serves("torch")
