@@ -74,9 +74,12 @@ def fixed_points(
             relative to the largest one where that is above 1.
 
     Raises:
-        ValueError: wrong shapes, or P > 20 without bits.
+        ValueError: wrong shapes, bits other than 0 and 1, or P > 20 without bits.
     """
-    sequences = None if bits is None else array(bits)[:, None]
+    regions = None if bits is None else array(bits)
+    if regions is not None and (regions.ndim != 2 or regions.shape[1] != net.nonlinear_size):
+        raise ValueError(f"bits of regions must have shape (R, {net.nonlinear_size}), got {regions.shape}")
+    sequences = None if regions is None else regions[:, None]
     if sequences is None and net.nonlinear_size > ENUMERABLE:
         raise ValueError(
             f"P = {net.nonlinear_size} has too many regions to search all of them (P <= {ENUMERABLE}): "
@@ -101,7 +104,7 @@ def cycles(
         s, virtual, tolerance: as for `fixed_points`.
 
     Raises:
-        ValueError: wrong shapes, or P k > 20 without sequences.
+        ValueError: wrong shapes, bits other than 0 and 1, or P k > 20 without sequences.
     """
     if not isinstance(k, int) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, got {k!r}")
@@ -131,9 +134,12 @@ def _orbits(
 ) -> Iterator[tuple]:
     """Fields of every `Cycle` of length k, in batches of sequences."""
     M, P = net.hidden_size, net.nonlinear_size
-    sequences = _every_sequence(P, k) if sequences is None else sequences
-    if sequences.ndim != 3 or sequences.shape[1:] != (k, P):
-        raise ValueError(f"regions must have shape ({'R' if k == 1 else f'S, {k}'}, {P}), got {sequences.shape}")
+    if sequences is None:
+        sequences = _every_sequence(P, k)
+    elif sequences.ndim != 3 or sequences.shape[1:] != (k, P):
+        raise ValueError(f"sequences of regions must have shape (S, {k}, {P}), got {sequences.shape}")
+    elif not np.isin(sequences, (0, 1)).all():  # before they become integers
+        raise ValueError("bits must be 0 or 1")
     drive = array(net.h)
     if s is not None:
         constant = array(s)

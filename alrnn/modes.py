@@ -73,7 +73,11 @@ class Spectrum:
 
 
 def spectrum(net: ALRNN, bits: Tensor | ArrayLike) -> Spectrum:
-    """Eigenvalues, time constants and biorthonormal eigenvectors in the region with these bits (P,)."""
+    """Eigenvalues, time constants and biorthonormal eigenvectors in the region with these bits (P,).
+
+    Raises:
+        ValueError: as `jacobians`, or bits of more than one region.
+    """
     J = jacobians(net, bits)
     if J.ndim != 2:
         raise ValueError(f"bits must be those of one region, shape ({net.nonlinear_size},), got {array(bits).shape}")
@@ -142,7 +146,11 @@ class Alignment:
 
 
 def alignment(modes: Spectrum, mode: int, z: Tensor | np.ndarray, components: int | None = None) -> Alignment:
-    """Mode number `mode` of a spectrum against the leading components of states z (..., M): one, or two for a pair."""
+    """Mode number `mode` of a spectrum against the leading components of states z (..., M): one, or two for a pair.
+
+    Raises:
+        ValueError: as `principal_components`, for the number of components, too. IndexError: no such mode.
+    """
     vectors = [modes.right[:, mode], modes.left[mode]]
     paired = modes.eigenvalues[mode].imag != 0
     spans = [np.stack([v.real, v.imag] if paired else [v.real], axis=1) for v in vectors]

@@ -58,7 +58,7 @@ class Visits:
 def visits(net: ALRNN, z: Tensor | np.ndarray) -> Visits:
     """The regions of states z (B, T, M), for any P; B or T may be 0.
 
-    z is what `net(s)` returns. The state before the first input is not in it: to count the map that leads to z[:, 0],
+    z is that of `y, z = net(s)`. The state before the first input is not in it: to count the map that leads to z[:, 0],
     put that state in front of z. A unit at exactly 0 counts as off, as in the recurrence.
 
     Raises:
@@ -93,7 +93,11 @@ class Occupancy:
 
 
 def occupancy(visits: Visits, support: Literal["visited", "all"] = "visited") -> Occupancy:
-    """Shares, entropy, effective number and Gini coefficient of visits; the latter over "visited" or "all" regions."""
+    """Shares, entropy, effective number and Gini coefficient of visits; the latter over "visited" or "all" regions.
+
+    Raises:
+        ValueError: another support.
+    """
     if support not in ("visited", "all"):
         raise ValueError(f"support must be 'visited' or 'all', got {support!r}")
     R, P = visits.bits.shape
@@ -191,6 +195,9 @@ def linearise(net: ALRNN, unit: int) -> ALRNN:
 
     The copy has P - 1. The unit becomes the last linear one (position M - P, self-weight A_ii + W_ii); all other
     units keep their order, so its states are those of the net with the units reordered.
+
+    Raises:
+        ValueError: no such unit.
     """
     M, P = net.hidden_size, net.nonlinear_size
     i = _state_index(net, unit)
@@ -213,6 +220,9 @@ def silence(net: ALRNN, unit: int) -> ALRNN:
     """A copy in which PWL unit number `unit` gives no output: max(z, 0) becomes 0, its bit is 0 for good.
 
     Only column W[:, i] is cleared. The unit still receives, keeps its own A_ii z, and D still reads its raw z.
+
+    Raises:
+        ValueError: no such unit.
     """
     return freeze(net, unit, 0.0)
 
@@ -222,6 +232,9 @@ def freeze(net: ALRNN, unit: int, value: float) -> ALRNN:
 
     A natural value is the mean of max(z, 0) over states of the intact net. Column W[:, i] is cleared and W[:, i] value
     is added to h. Freezing the bit instead of the output is `silence` (bit 0) or `linearise` (bit 1).
+
+    Raises:
+        ValueError: no such unit, or a value that is not finite.
     """
     if not np.isfinite(value):
         raise ValueError(f"value must be a finite number, got {value}")
@@ -234,7 +247,7 @@ def freeze(net: ALRNN, unit: int, value: float) -> ALRNN:
 
 
 def _state_index(net: ALRNN, unit: int) -> int:
-    if not 0 <= unit < net.nonlinear_size:
+    if not 0 <= unit < net.nonlinear_size or int(unit) != unit:
         raise ValueError(f"unit must be one of the P = {net.nonlinear_size} PWL units, 0..P-1, got {unit!r}")
     return net.hidden_size - net.nonlinear_size + int(unit)
 

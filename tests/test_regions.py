@@ -417,6 +417,8 @@ def test_visited_regions_and_large_p():
             rg.fixed_points(net, **{"bits": seen.bits, **wrong})
     with pytest.raises(ValueError, match="0 or 1"):
         rg.fixed_points(net, bits=seen.bits * 2)
+    with pytest.raises(ValueError, match="0 or 1"):
+        rg.fixed_points(net, bits=seen.bits * 0.5)
     with pytest.raises(ValueError, match="s must be a finite"):
         rg.fixed_points(net, s=[0.0, np.nan], bits=seen.bits)
 
@@ -691,7 +693,7 @@ def test_lesioned_copies_keep_what_the_net_was():
 
 def test_lesion_errors():
     for lesion in (rg.linearise, rg.silence, lambda net, unit: rg.freeze(net, unit, 1.0)):
-        for P, unit in ((0, 0), (2, 2), (2, -1)):
+        for P, unit in ((0, 0), (2, 2), (2, -1), (2, 0.5)):
             with pytest.raises(ValueError, match="PWL units"):
                 lesion(random_net(4, P, 0), unit)
     with pytest.raises(ValueError, match="finite"):
