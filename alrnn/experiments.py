@@ -121,7 +121,7 @@ def run(
         the table, every entry as the text it is.
 
     Raises:
-        ValueError: jobs below 1, or the file is there and is no such table.
+        ValueError: jobs below 1, nothing to train, or the file is there and is no such table.
     """
     jobs = integer("jobs", jobs, 1)
     path = Path(path)
@@ -129,6 +129,8 @@ def run(
     experiments = list(experiments)
     nets: list[Net] = [(e, P, seed) for e in experiments for seed in range(seeds) for P in e.sizes]
     nets += [(e, model, seed) for e in experiments for seed in range(baseline_seeds) for model in e.models]
+    if not nets:
+        raise ValueError("there is nothing to train: no seeds, or no P up to M")
     rows = _text(pd.DataFrame([e.settings(kind, seed) for e, kind, seed in nets], dtype=object))  # integers stay so
     table = read(path)
     if len(table) and (missing := {"model", "task", "seed", "test"} - set(table)):

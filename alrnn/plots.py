@@ -2,6 +2,7 @@
 
 Figures stand on their own light ground, so they read the same on light and dark pages. Colours are safe for readers who
 are colour-blind: P = 0 is vermilion, P > 0 runs from dark to light along viridis, regions take seaborn's "colorblind".
+Importing this module sets the style for all of matplotlib.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -100,7 +102,7 @@ def score_against_P(
     x = np.arange(len(sizes))
     spread = np.abs(quartiles[[0.25, 0.75]].to_numpy() - quartiles[[0.5]].to_numpy()).T
     ax.errorbar(x, quartiles[0.5], yerr=spread, fmt="_", color="black", markersize=16, capsize=3, zorder=3)
-    for (name, value), dash in zip((limits or {}).items(), ["--", ":", "-."], strict=False):
+    for (name, value), dash in zip((limits or {}).items(), cycle(["--", ":", "-."]), strict=False):
         ax.axhline(value, color=FLOOR, linestyle=dash, linewidth=1.2, label=name)
     if limits:
         ax.legend(loc="best")
@@ -152,7 +154,12 @@ def phase_portrait(
     limits: left, right, bottom, top. paths: name -> states (T, 2), the first one marked. points: as from
     `alrnn.regions.fixed_points`, with z, bits, real, stable. s: constant input (N,) of arrows, zero by default.
     Arrows show z -> z' - z, longer ones shortened (square root). Ground and virtual points take their region's colour.
+
+    Raises:
+        ValueError: another M.
     """
+    if net.hidden_size != 2:
+        raise ValueError(f"a phase portrait needs a net with M = 2, got M = {net.hidden_size}")
     ax = ax or plt.subplots(figsize=(5.2, 4.8))[1]
     P, (left, right, bottom, top) = net.nonlinear_size, limits
     x, y = np.meshgrid(np.linspace(left, right, 15), np.linspace(bottom, top, 15))
@@ -179,7 +186,7 @@ def phase_portrait(
         ha, va = "left" if first else "right", "bottom" if low else "top"
         ax.text(*at, name, transform=ax.transAxes, ha=ha, va=va, bbox=box, zorder=4)
     ax.quiver(x, y, *step.T, color="0.45", angles="xy", width=0.0028, pivot="tail", zorder=1)
-    for (name, path), c in zip((paths or {}).items(), ("black", LINEAR, "#0072B2"), strict=False):
+    for (name, path), c in zip((paths or {}).items(), cycle(("black", LINEAR, "#0072B2")), strict=False):
         ax.plot(*path.T, "o-", color=c, markersize=2.8, linewidth=1.0, zorder=2, label=name)
         ax.plot(*path[0], "s", color=c, markersize=6, zorder=2)
     kinds = {"real, stable": ("o", "black"), "real, unstable": ("o", "white"), "virtual": ("X", "")}
@@ -201,7 +208,7 @@ def spectrum(eigenvalues: dict[str, np.ndarray], ax: Axes | None = None) -> Figu
     ax = ax or plt.subplots(figsize=(4.6, 4.4))[1]
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
     ax.plot(circle.real, circle.imag, color="0.6", linewidth=1)
-    for (name, values), marker, c in zip(eigenvalues.items(), "o^sDv", REGIONS, strict=False):
+    for (name, values), marker, c in zip(eigenvalues.items(), cycle("o^sDv"), cycle(REGIONS), strict=False):
         ax.scatter(values.real, values.imag, marker=marker, color=c, s=28, alpha=0.8, label=name)
     ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
     ax.legend(loc="upper left")

@@ -210,6 +210,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="jobs must be an integer of at least 1, got 0"):
         run([NETS], tmp_path / "new.csv", jobs=0)
+    with pytest.raises(ValueError, match="nothing to train"):
+        run([NETS], tmp_path / "new.csv", seeds=0, baseline_seeds=0)
     with pytest.raises(ValueError, match="is no table of sweeps: it has no column model, seed, task, test"):
         run([NETS], path, seeds=1)
     assert path.read_text() == "a,b\n1,2\n"

@@ -342,7 +342,7 @@ def test_batch_indexing(rows):
         assert torch.equal(part.weight, batch.weight[index])
         assert torch.equal(part.info["marked"], batch.info["marked"][index])
         assert len(part) == len(batch.s[index])
-    for i in (2, -1):
+    for i in (2, -1, np.int64(3), torch.tensor(4)):
         assert len(batch[i]) == 1 and torch.equal(batch[i].s[0], batch.s[i])
     assert len(list(batch)) == 6
     with pytest.raises(IndexError):

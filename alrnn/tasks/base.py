@@ -39,7 +39,7 @@ class Batch:
 
     def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> Batch:
         """The trials with these indices, one or many, as a batch; of a batch without a net dimension."""
-        index = [index] if isinstance(index, int) else index
+        index = index if isinstance(index, slice) else torch.atleast_1d(torch.as_tensor(index))
         info = {name: value[index] for name, value in self.info.items()}
         return Batch(self.s[index], self.target[index], self.weight[index], info)
 
