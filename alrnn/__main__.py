@@ -10,6 +10,7 @@ from . import datasets, experiments
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; those of the process by default. What the caller got wrong ends it with one line."""
     parser = argparse.ArgumentParser("alrnn", description="Almost-Linear RNNs: full-size experiments and data sets.")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run_sweep(given: argparse.Namespace) -> None:
+    """Train what the table lacks, with the experiment's own settings but for those given."""
     chosen = list(experiments.EXPERIMENTS[given.task]())
     if given.P is not None:
         chosen = [e.with_sizes(given.P) for e in chosen]
@@ -51,6 +53,7 @@ def run_sweep(given: argparse.Namespace) -> None:
 
 
 def show_data(name: str | None) -> None:
+    """Print the files of a data set, fetched if need be, or a table of all sets."""
     if name:
         print(*datasets.fetch(name), sep="\n")
     else:

@@ -80,9 +80,11 @@ def settings(model: str, task: Task, hidden_size: int, seed: int, **fit: Any) ->
 def train(model: str, task: Task, hidden_size: int, seed: int, progress: bool = True, **fit: Any) -> pd.DataFrame:
     """Train one baseline as `alrnn.fit` trains a net of this seed (same batches, Adam, clipping and schedule).
 
+    Arguments as for `settings`; those of `fit` that make up the AL-RNN are passed over.
+
     Returns:
-        its row in the columns of a sweep's table. Arguments: as `settings`; those of `fit` that make up the AL-RNN are
-        passed over. A net that leaves the finite numbers stays as it was and says so under diverged.
+        its row in the columns of a sweep's table. A net that leaves the finite numbers stays as it was and says so
+        under diverged.
     """
     row = settings(model, task, hidden_size, seed, **fit)
     net = Baseline(model, task.input_size, row["M"], task.output_size, seed)  # type: ignore[arg-type]

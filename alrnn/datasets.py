@@ -2,7 +2,7 @@
 
 Every file is looked for in this order: the bundled folder `data/`, the folder named by the environment variable
 ALRNN_DATA, the user's cache, and at last the public address it comes from. Its SHA-256 is checked each time it is read;
-a file that differs is refused. Nothing is unpickled and no archive is unpacked to disk.
+a file that differs is refused (`DataError`). Nothing is unpickled and no archive is unpacked to disk.
 """
 
 import gzip

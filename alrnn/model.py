@@ -31,7 +31,7 @@ class Init:
     Kinds (what the linear units among the first `units` get on top of the noise in W):
         paper: nothing; A and h are drawn like W, all near zero (the authors' start).
         slow: W_ii = value, one slow mode each.
-        rotation: 2x2 rotations of radius `value`, angles spread evenly over 0..pi.
+        rotation: 2x2 rotations of radius `value`, angles spread evenly over 0..pi; an odd unit left over gets `value`.
         spread: W_ii = exp(-1/time constant), time constants log-spaced over `time_constants` steps.
     PWL units among the first `units` get W_ii = pwl. With pwl = 1 that is the identity of Le, Jaitly & Hinton (2015),
     without which P = M starts with no memory at all and is no fair baseline.
@@ -60,7 +60,7 @@ class Init:
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
 
     def draw(self, M: int, P: int, N: int, O: int, seed: int) -> dict[str, Tensor]:  # noqa: E741
-        """Weights in float64. Nets of one seed share their draws whatever P is."""
+        """Weights by name, shapes as in `ALRNN`, in float64. Nets of one seed share their draws whatever P is."""
         generator = torch.Generator().manual_seed(seed)
         normal = {
             name: torch.randn(*shape, generator=generator, dtype=torch.float64)
@@ -236,7 +236,7 @@ class Ensemble(nn.Module):
         return z @ p["D"].mT.unsqueeze(1) + p["b"][:, None, None], z
 
     def write_to(self, nets: Sequence[ALRNN]) -> None:
-        """Copy the weights into K nets of the same sizes, in order."""
+        """Copy the weights into K nets of the same sizes, in order; ValueError for another number of nets."""
         if len(nets) != len(self.theta):
             raise ValueError(f"the ensemble holds {len(self.theta)} nets, got {len(nets)} to write to")
         with torch.no_grad():

@@ -80,6 +80,9 @@ def solved(
     Returns:
         one row for each value of the column `by`: nets, solved, share, and low and high, Wilson's 95% interval for the
         share of all seeds that would. A missing score counts as not solved.
+
+    Raises:
+        ValueError: another word for better.
     """
     if better not in ("higher", "lower"):
         raise ValueError(f"better must be higher or lower, got {better!r}")

@@ -98,10 +98,14 @@ def fit(
 
     Args:
         nets: one net or a list with equal sizes, dtype and device, any P.
+        steps: of Adam. batch_size: sequences a step, for each net.
         lr: peak learning rate. warmup: share of the steps with rising rate. schedule: what follows.
         clip: largest gradient norm per net; infinity for no clipping.
         tau: strength of manifold-attractor regularisation. regularised: on how many units, M // 2 by default.
         diverged: what to do when a net's loss or gradient is not finite: stop, or go on and leave it as it is.
+        progress: show a progress bar.
+
+    Weights are written back at the end: a call that fails or is interrupted leaves all nets as they were.
 
     Raises:
         DivergedError: with step, net and seed; all nets are then as before the call.
@@ -198,7 +202,7 @@ class Sweep:
     history: History | None = None
 
     def net(self, P: int, seed: int) -> ALRNN:
-        """The net with this P and seed."""
+        """The net with this P and seed; KeyError if there is none."""
         found = [n for n in self.nets if n.nonlinear_size == P and n.seed == seed]
         if not found:
             raise KeyError(f"no net with P={P} and seed={seed} in this sweep")
@@ -240,11 +244,13 @@ def sweep(
     """Train one net for each P and seed, all in one pass, and score them on the held-out sets.
 
     Args:
-        nonlinear_sizes: the values of P. seeds: a number of seeds, 0, 1, ..., or the seeds themselves.
+        hidden_size: M. nonlinear_sizes: the values of P. init: of every net, as for `ALRNN`.
+        seeds: a number of seeds, 0, 1, ..., or the seeds themselves.
         settings: of `fit`.
 
     Raises:
         ValueError: no P or no seeds, or one twice; else as `fit` and `ALRNN`.
+        DivergedError: as `fit`; with diverged="drop" such nets stay in the table and say so there.
     """
     sizes = list(nonlinear_sizes)
     seeds = list(seeds) if isinstance(seeds, Iterable) else list(range(seeds))
