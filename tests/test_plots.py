@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alrnn import plots, regions
+from alrnn import plots, regions, theory
 
 
 def visits(word: list[str], P: int) -> regions.Visits:
@@ -38,3 +38,13 @@ def test_region_graph_of_a_linear_net_is_one_node_and_of_nothing_an_error() -> N
     assert texts(plots.region_graph(visits([""] * 5, 0))) == {"one region\n5.0 steps"}
     with pytest.raises(ValueError, match="no region was visited"):
         plots.region_graph(regions.Visits(np.zeros((0, 2), np.int8), np.zeros((1, 0), int), np.zeros(0, int)))
+
+
+def test_every_named_line_is_drawn_however_many_there_are() -> None:
+    figure = plots.spectrum({str(i): np.array([0.1 * i]) for i in range(12)})
+    assert len(figure.axes[0].collections) == 12
+    paths = {str(i): np.zeros((3, 2)) for i in range(5)}
+    legend = plots.phase_portrait(theory.exact_adding(), paths=paths).axes[0].get_legend()
+    assert legend is not None and len(legend.get_texts()) == 5
+    with pytest.raises(ValueError, match="M = 2, got M = 3"):
+        plots.phase_portrait(theory.exact_inversion())
