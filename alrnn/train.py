@@ -124,7 +124,7 @@ def fit(
     losses, norms, rates = [], [], []
     lost: dict[int, int] = {}
     start = time.perf_counter()
-    for step in tqdm(range(steps), disable=not progress, desc=f"{len(nets)} nets", leave=False):
+    for step in tqdm(range(steps), desc=f"{len(nets)} nets", leave=False, **({} if progress else {"disable": True})):
         batches = [task.sample(batch_size, generator) for generator in generators]
         batch = (batches[0] if len(seeds) == 1 else Batch.per_net(batches, stream)).to(ensemble.lower)
         y, _ = ensemble(batch.s, last=batch.last)

@@ -85,6 +85,7 @@ def run(names: list[str], root: Path = ROOT) -> dict[str, float]:
         shutil.copy(root / "book" / f"{name}.ipynb", staged[name])
 
     env = {**os.environ, "PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
+    env["TQDM_DISABLE"] = "1"  # a finished progress bar says nothing on a page, but makes it load the widgets' scripts
     ask = [sys.executable, "-c", "import alrnn; print(alrnn.__file__)"]
     found = subprocess.run(ask, cwd=stage, env=env, check=True, capture_output=True, text=True).stdout.strip()
     if not Path(found).is_relative_to(wheel):
