@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
 from . import __version__
 from .model import ALRNN, Ensemble, Init, integer
