@@ -1,6 +1,7 @@
 """The book's own Sphinx extension, named in _config.yml: what every page of the site needs and no source file says.
 
 - The scripts that draw math and move sliders, copied out of tools/web/node_modules: no page asks another host.
+- Displayed formulas reach MathJax as they stand in the notebook; Sphinx would wrap a matrix so that \\tag fails in it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 WEB = Path(__file__).resolve().parent / "web"
@@ -40,6 +42,14 @@ def copy_scripts(app: Sphinx, exception: Exception | None) -> None:
             shutil.copyfile(path, target)
 
 
+def keep_formulas(app: Sphinx, doctree: nodes.document) -> None:
+    for block in doctree.findall(nodes.math_block):
+        if not block.get("nowrap"):
+            block[:] = [nodes.Text(rf"\[{block.astext()}\]")]
+            block["nowrap"] = True
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("doctree-read", keep_formulas)
     app.connect("build-finished", copy_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
