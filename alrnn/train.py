@@ -183,7 +183,8 @@ def evaluate(
     ensemble = Ensemble(nets)
     _check_sizes(nets, task)
     batch = batch.to(ensemble.lower)
-    y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk, dim=-3)]
+    trials = batch.weight.dim() - 2  # the dimension that counts them
+    y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk, dim=trials)]
     return (score or task.score)(torch.cat(y, dim=1), batch)
 
 
