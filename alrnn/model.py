@@ -233,7 +233,8 @@ class Ensemble(nn.Module):
         check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
         z0 = s.new_zeros(len(self.theta), s.shape[-3], p["W"].shape[-1])
         z = recurrence(s, z0, p["A"], p["W"], p["C"], p["h"], self.lower, last)
-        return z @ p["D"].mT.unsqueeze(1) + p["b"][:, None, None], z
+        y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
+        return y.permute(0, 3, 1, 2), z
 
     def write_to(self, nets: Sequence[ALRNN]) -> None:
         """Copy the weights into K nets of the same sizes, in order; ValueError for another number of nets."""
@@ -269,5 +270,5 @@ def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]
         raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
     if x.device != like.device:
         raise ValueError(f"{name} is on {x.device}, the net on {like.device}")
-    if not torch.isfinite(x).all():
+    if not (torch.isfinite(x.sum()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has only finite terms
         raise ValueError(f"{name} contains NaN or infinite values")
