@@ -244,7 +244,8 @@ class Ensemble(nn.Module):
             each = isinstance(s, Tensor) and s.dim() == 4
             check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
         z = recurrence(s, p["W"].new_zeros(K, s.shape[-3], M), p["A"], p["W"], C, p["h"], self.lower, last)
-        return z @ p["D"].mT.unsqueeze(1) + p["b"][:, None, None], z
+        y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
+        return y.permute(0, 3, 1, 2), z
 
     def write_to(self, nets: Sequence[ALRNN]) -> None:
         """Copy the weights into K nets of the same sizes, in order; ValueError for another number of nets."""
@@ -303,7 +304,7 @@ def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
     check_shape(name, x, like, shape)
-    if not torch.isfinite(x).all():
+    if not (torch.isfinite(x.sum()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has only finite terms
         raise ValueError(f"{name} contains NaN or infinite values")
 
 

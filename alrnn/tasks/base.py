@@ -54,7 +54,8 @@ class Batch:
     @staticmethod
     def per_net(batches: Sequence[Batch], index: Tensor) -> Batch:
         """One batch per net, s (K, B, T, N) and so on: net k gets batches[index[k]]. Without info."""
-        s, target, weight = (torch.stack([getattr(b, x) for b in batches])[index] for x in ("s", "target", "weight"))
+        each = [batches[i] for i in index.tolist()]
+        s, target, weight = (torch.stack([getattr(b, x) for b in each]) for x in ("s", "target", "weight"))
         return Batch(s, target, weight)
 
 
