@@ -99,7 +99,7 @@ def copy() -> Iterator[Experiment]:
 def smnist() -> Iterator[Experiment]:
     """All of MNIST by rows (28 steps), by pixels at 14 x 14 (196) and by the 784 raw pixels; M = 50.
 
-    By rows from slow units, by pixels from rotations that see the image's lowest spatial frequencies.
+    By rows from slow units; by pixels from rotations that see the image's slowest waves.
     """
     sizes, fit = [0, 1, 5, 10, 25, 50], {"steps": 3000, "batch_size": 128, "clip": 1.0}
     rows, start, rate = SequentialMNIST("row", data="mnist"), Init("slow", value=0.95), {"lr": 1e-2}
@@ -112,15 +112,15 @@ def smnist() -> Iterator[Experiment]:
 
 
 def image_angles(size: int, count: int) -> tuple[float, ...]:
-    """The angles a step, in radians, of the waves with the `count` lowest frequencies on a size x size image read
-    pixel by pixel; a linear unit pair turning by one of them ends with the image's Fourier coefficient there.
+    """Radians a step, for rotations that see the `count` slowest waves of an image of size x size, read by pixel.
 
-    A wave of j cycles along a row and k down the rows turns by 2 pi (j / size + k / size^2) from pixel to pixel.
+    A wave of j cycles along each row and k down the rows turns by 2 pi (j + k / size) / size from one pixel to the
+    next. A linear pair that turns so holds at the end, nearly, the image's Fourier coefficient (j, k).
     """
     half = size // 2
-    waves = [(j, k) for j in range(half) for k in range(-half, half) if j or k >= 0]  # one of each pair (j, k), -(j, k)
-    lowest = sorted(waves, key=lambda wave: math.hypot(*wave))[:count]
-    return tuple(2 * math.pi * (j / size + k / size**2) for j, k in lowest)
+    waves = [(j, k) for j in range(half) for k in range(-half, half) if j or k >= 0]  # (-j, -k) is the same wave
+    slowest = sorted(waves, key=lambda wave: math.hypot(*wave))[:count]
+    return tuple(2 * math.pi * (j + k / size) / size for j, k in slowest)
 
 
 EXPERIMENTS = {"adding": adding, "context": context, "copy": copy, "smnist": smnist}
