@@ -146,20 +146,26 @@ class ALRNN(nn.Module):
         self.register_buffer("lower", torch.zeros(M, dtype=self.W.dtype).masked_fill(~pwl, -torch.inf))
 
     def forward(self, s: Tensor, z0: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Run on input s (B, T, N) from state z0 (B, M), zero by default.
+        """Run on input s (B, T, N), or on words (B, T) as in `look_up`, from state z0 (B, M), zero by default.
 
         Returns:
             y (B, T, O) and z (B, T, M); z[:, t] is the state after s[:, t].
 
         Raises:
-            ValueError: wrong shape, B = 0 or T = 0, another device, or NaN or infinite values in s or z0.
+            ValueError: wrong shape, B = 0 or T = 0, another device, or NaN or infinite values in s or z0; words out of
+                range, or words that start late from a state z0.
             TypeError: a dtype other than the weights'.
         """
-        check_input("s", s, self.W, ("B", "T", self.input_size))
+        words = check_words(s, self.W, ("B", "T"), self.input_size)
+        if not words:
+            check_input("s", s, self.W, ("B", "T", self.input_size))
         if z0 is None:
-            z0 = s.new_zeros(s.shape[0], self.hidden_size)
+            z0 = self.W.new_zeros(s.shape[0], self.hidden_size)
+        elif words and (s < 0).any():
+            raise ValueError("texts that start late (-1) start from state zero: leave z0 out")
         check_input("z0", z0, self.W, (s.shape[0], self.hidden_size))
         A, W, C, h, lower = (x.unsqueeze(0) for x in (self.A * self.pwl, self.W, self.C, self.h, self.lower))
+        s, C = look_up(s.unsqueeze(0), C, h) if words else (s, C)
         z = recurrence(s, z0.unsqueeze(0), A, W, C, h, lower)[0]
         return z @ self.D.mT + self.b, z
 
@@ -219,7 +225,9 @@ class Ensemble(nn.Module):
         return parts
 
     def forward(self, s: Tensor, last: int | None = None) -> tuple[Tensor, Tensor]:
-        """Run from state zero on s (B, T, N) or (K, B, T, N); `last` keeps only the last steps, L = last or T.
+        """Run from state zero on s (B, T, N) or (K, B, T, N), or on words, (B, T) or (K, B, T), as in `look_up`.
+
+        `last` keeps only the last steps, L = last or T.
 
         Returns:
             y (K, B, L, O) and z (K, B, L, M).
@@ -228,12 +236,16 @@ class Ensemble(nn.Module):
             ValueError, TypeError: as ALRNN.
         """
         p = self.parts()
-        K, _, N = p["C"].shape
-        each = isinstance(s, Tensor) and s.dim() == 4
-        check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
-        z0 = s.new_zeros(len(self.theta), s.shape[-3], p["W"].shape[-1])
-        z = recurrence(s, z0, p["A"], p["W"], p["C"], p["h"], self.lower, last)
-        return z @ p["D"].mT.unsqueeze(1) + p["b"][:, None, None], z
+        (K, M, N), C = p["C"].shape, p["C"]
+        shape: tuple[int | str, ...] = (K, "B", "T") if isinstance(s, Tensor) and s.dim() == 3 else ("B", "T")
+        if check_words(s, self.theta, shape, N):
+            s, C = look_up(s, C, p["h"])
+        else:
+            each = isinstance(s, Tensor) and s.dim() == 4
+            check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
+        z = recurrence(s, p["W"].new_zeros(K, s.shape[-3], M), p["A"], p["W"], C, p["h"], self.lower, last)
+        y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
+        return y.permute(0, 3, 1, 2), z
 
     def write_to(self, nets: Sequence[ALRNN]) -> None:
         """Copy the weights into K nets of the same sizes, in order; ValueError for another number of nets."""
@@ -257,11 +269,47 @@ def integer(name: str, value: object, low: int, high: int | None = None, named: 
     return number
 
 
+def look_up(words: Tensor, C: Tensor, h: Tensor) -> tuple[Tensor, None]:
+    """The drive C s_t of one-hot inputs s_t given in short, as column numbers of C: a word's vector is its column.
+
+    Where a text has not begun yet, -1, the drive is -h: it takes back h, so that a state of zero stays exactly zero.
+
+    Args:
+        words: (B, T) or (K, B, T). C: (K, M, N). h: (K, M).
+
+    Returns:
+        (K, B, T, M), an input that `recurrence` adds to the state as it is, and None in the place of C.
+    """
+    K, M, N = C.shape
+    table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
+    index = words % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
+    return table.index_select(0, index.flatten()).view(*index.shape, M), None
+
+
+def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -> bool:
+    """Whether s holds words, as column numbers; if so, one clear error unless their shape and values are right."""
+    if not isinstance(s, Tensor) or s.dtype != torch.int64:
+        return False
+    check_shape("words s", s, like, shape)
+    if s.min() < -1 or s.max() >= N:
+        raise ValueError(f"words must be from 0 to {N - 1}, or -1 before the first one, got {s.min()} to {s.max()}")
+    if ((s[..., 1:] < 0) & (s[..., :-1] >= 0)).any():
+        raise ValueError("no word (-1) may stand only before the first word of a text")
+    return True
+
+
 def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
     """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
     if not isinstance(x, Tensor) or x.dtype != like.dtype:
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
+    check_shape(name, x, like, shape)
+    if not (torch.isfinite(x.sum()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has only finite terms
+        raise ValueError(f"{name} contains NaN or infinite values")
+
+
+def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]) -> None:
+    """One clear error unless x has this shape (a letter: any size but 0) and is on the device of `like`."""
     fits = x.dim() == len(shape) and all(isinstance(m, str) or n == m for n, m in zip(x.shape, shape, strict=True))
     if not fits:
         raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
@@ -269,5 +317,3 @@ def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]
         raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
     if x.device != like.device:
         raise ValueError(f"{name} is on {x.device}, the net on {like.device}")
-    if not torch.isfinite(x).all():
-        raise ValueError(f"{name} contains NaN or infinite values")
