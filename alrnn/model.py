@@ -165,8 +165,8 @@ class ALRNN(nn.Module):
             raise ValueError("texts that start late (-1) start from state zero: leave z0 out")
         check_input("z0", z0, self.W, (s.shape[0], self.hidden_size))
         A, W, C, h, lower = (x.unsqueeze(0) for x in (self.A * self.pwl, self.W, self.C, self.h, self.lower))
-        s, C = look_up(s.unsqueeze(0), C, h) if words else (s, C)
-        z = recurrence(s, z0.unsqueeze(0), A, W, C, h, lower)[0]
+        drive = look_up(s.unsqueeze(0), C, h) if words else s
+        z = recurrence(drive, z0.unsqueeze(0), A, W, None if words else C, h, lower)[0]
         return z @ self.D.mT + self.b, z
 
     def jacobian(self, bits: Tensor | Sequence[int]) -> Tensor:
@@ -236,14 +236,15 @@ class Ensemble(nn.Module):
             ValueError, TypeError: as ALRNN.
         """
         p = self.parts()
-        (K, M, N), C = p["C"].shape, p["C"]
+        K, M, N = p["C"].shape
         shape: tuple[int | str, ...] = (K, "B", "T") if isinstance(s, Tensor) and s.dim() == 3 else ("B", "T")
-        if check_words(s, self.theta, shape, N):
-            s, C = look_up(s, C, p["h"])
-        else:
+        words = check_words(s, self.theta, shape, N)
+        if not words:
             each = isinstance(s, Tensor) and s.dim() == 4
             check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
-        z = recurrence(s, p["W"].new_zeros(K, s.shape[-3], M), p["A"], p["W"], C, p["h"], self.lower, last)
+        drive = look_up(s, p["C"], p["h"]) if words else s
+        z0 = drive.new_zeros(K, drive.shape[-3], M)
+        z = recurrence(drive, z0, p["A"], p["W"], None if words else p["C"], p["h"], self.lower, last)
         y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
         return y.permute(0, 3, 1, 2), z
 
@@ -269,7 +270,7 @@ def integer(name: str, value: object, low: int, high: int | None = None, named: 
     return number
 
 
-def look_up(words: Tensor, C: Tensor, h: Tensor) -> tuple[Tensor, None]:
+def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
     """The drive C s_t of one-hot inputs s_t given in short, as column numbers of C: a word's vector is its column.
 
     Where a text has not begun yet, -1, the drive is -h: it takes back h, so that a state of zero stays exactly zero.
@@ -278,12 +279,12 @@ def look_up(words: Tensor, C: Tensor, h: Tensor) -> tuple[Tensor, None]:
         words: (B, T) or (K, B, T). C: (K, M, N). h: (K, M).
 
     Returns:
-        (K, B, T, M), an input that `recurrence` adds to the state as it is, and None in the place of C.
+        (K, B, T, M), an input for `recurrence` that is added to the state as it is (C = None).
     """
     K, M, N = C.shape
     table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
     index = words % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
-    return table.index_select(0, index.flatten()).view(*index.shape, M), None
+    return table.index_select(0, index.flatten()).view(*index.shape, M)
 
 
 def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -> bool:
