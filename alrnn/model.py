@@ -31,7 +31,8 @@ class Init:
     Kinds (what the linear units among the first `units` get on top of the noise in W):
         paper: nothing; A and h are drawn like W, all near zero (the authors' start).
         slow: W_ii = value, one slow mode each.
-        rotation: 2x2 rotations of radius `value`, angles spread evenly over 0..pi; an odd unit left over gets `value`.
+        rotation: 2x2 rotations of radius `value` by the first of `angles`, by default spread evenly over 0..pi; an odd
+            unit left over gets `value`.
         spread: W_ii = exp(-1/time constant), time constants log-spaced over `time_constants` steps.
     PWL units among the first `units` get W_ii = pwl. With pwl = 1 that is the identity of Le, Jaitly & Hinton (2015),
     without which P = M starts with no memory at all and is no fair baseline.
@@ -42,6 +43,7 @@ class Init:
     value: float = 1.0  # self-weight or radius
     pwl: float = 0.0  # self-weight of the PWL units among them
     time_constants: tuple[float, float] = (2.0, 60.0)  # steps
+    angles: tuple[float, ...] | None = None  # radians a step, one for each pair of linear units or more
     W: float = 0.01
     C: float = 0.1
     D: float = 0.1
@@ -55,6 +57,8 @@ class Init:
         low, high = self.time_constants
         if not 0 < low <= high < math.inf:
             raise ValueError(f"time_constants must be two rising numbers of steps above 0, got {self.time_constants}")
+        if self.angles is not None and not all(math.isfinite(angle) for angle in self.angles):
+            raise ValueError(f"angles must be finite, got {self.angles}")
         for name in ("value", "pwl", "W", "C", "D", "threshold"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
@@ -90,7 +94,10 @@ class Init:
             low, high = self.time_constants
             tau = torch.logspace(math.log10(low), math.log10(high), n, dtype=torch.float64)
             return torch.diag(torch.exp(-1 / tau))
-        angles = torch.linspace(0, math.pi, n // 2, dtype=torch.float64)
+        if self.angles is not None and len(self.angles) < n // 2:
+            raise ValueError(f"{n} linear units turn in {n // 2} pairs, got {len(self.angles)} angles")
+        evenly = torch.linspace(0, math.pi, n // 2, dtype=torch.float64)
+        angles = evenly if self.angles is None else torch.tensor(self.angles[: n // 2], dtype=torch.float64)
         cos, sin = angles.cos(), angles.sin()
         blocks = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
         rest = [torch.ones(1, 1, dtype=torch.float64)] if n % 2 else []
