@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .checks import check_input, integer
 from .recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
@@ -243,31 +243,3 @@ class Ensemble(nn.Module):
             for name, values in self.parts().items():
                 for net, value in zip(nets, values, strict=True):
                     getattr(net, name).copy_(value)
-
-
-def integer(name: str, value: object, low: int, high: int | None = None, named: str = "") -> int:
-    """The value as an int, if it is an integer (also one of numpy's) from low to high; else one clear error."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = low - 1
-    if number < low or (high is not None and number > high):
-        span = f"of at least {low}" if high is None else f"from {low} to {f'{named} = ' if named else ''}{high}"
-        raise ValueError(f"{name} must be an integer {span}, got {value!r}")
-    return number
-
-
-def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
-    """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
-    if not isinstance(x, Tensor) or x.dtype != like.dtype:
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
-    fits = x.dim() == len(shape) and all(isinstance(m, str) or n == m for n, m in zip(x.shape, shape, strict=True))
-    if not fits:
-        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
-    if x.numel() == 0:
-        raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
-    if x.device != like.device:
-        raise ValueError(f"{name} is on {x.device}, the net on {like.device}")
-    if not torch.isfinite(x).all():
-        raise ValueError(f"{name} contains NaN or infinite values")
