@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .checks import check_input, check_words, integer
 from .recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
@@ -265,18 +265,6 @@ class Ensemble(nn.Module):
                     getattr(net, name).copy_(value)
 
 
-def integer(name: str, value: object, low: int, high: int | None = None, named: str = "") -> int:
-    """The value as an int, if it is an integer (also one of numpy's) from low to high; else one clear error."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = low - 1
-    if number < low or (high is not None and number > high):
-        span = f"of at least {low}" if high is None else f"from {low} to {f'{named} = ' if named else ''}{high}"
-        raise ValueError(f"{name} must be an integer {span}, got {value!r}")
-    return number
-
-
 def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
     """The drive C s_t of one-hot inputs s_t given in short, as column numbers of C: a word's vector is its column.
 
@@ -292,36 +280,3 @@ def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
     table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
     index = words % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
     return table.index_select(0, index.flatten()).view(*index.shape, M)
-
-
-def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -> bool:
-    """Whether s holds words, as column numbers; if so, one clear error unless their shape and values are right."""
-    if not isinstance(s, Tensor) or s.dtype != torch.int64:
-        return False
-    check_shape("words s", s, like, shape)
-    if s.min() < -1 or s.max() >= N:
-        raise ValueError(f"words must be from 0 to {N - 1}, or -1 before the first one, got {s.min()} to {s.max()}")
-    if ((s[..., 1:] < 0) & (s[..., :-1] >= 0)).any():
-        raise ValueError("no word (-1) may stand only before the first word of a text")
-    return True
-
-
-def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
-    """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
-    if not isinstance(x, Tensor) or x.dtype != like.dtype:
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
-    check_shape(name, x, like, shape)
-    if not (torch.isfinite(x.sum()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has only finite terms
-        raise ValueError(f"{name} contains NaN or infinite values")
-
-
-def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]) -> None:
-    """One clear error unless x has this shape (a letter: any size but 0) and is on the device of `like`."""
-    fits = x.dim() == len(shape) and all(isinstance(m, str) or n == m for n, m in zip(x.shape, shape, strict=True))
-    if not fits:
-        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
-    if x.numel() == 0:
-        raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
-    if x.device != like.device:
-        raise ValueError(f"{name} is on {x.device}, the net on {like.device}")

@@ -305,6 +305,22 @@ def test_errors_are_one_line(tmp_path):
         main(["sweep", "adding", "--out", str(tmp_path / "new.csv"), "--seeds", "1", "--P", "1", "--steps", "0"])
 
 
+def test_a_place_that_cannot_be_written_is_told_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(Experiment, "train", lambda *_: pytest.fail("trained for nothing"))
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file" / "table.csv", tmp_path):  # in what is no folder; a folder itself
+        with pytest.raises(SystemExit, match=r"alrnn sweep: \[Errno \d+\]"):
+            main(["sweep", "adding", "--out", str(out), "--seeds", "1"])
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for a read-only folder, which root may write to
+    with pytest.raises(SystemExit, match="alrnn sweep: .* cannot be written to"):
+        main(["sweep", "adding", "--out", str(tmp_path / "table.csv"), "--seeds", "1"])
+
+
+def test_training_leaves_the_process_as_it_was():
+    NETS.train([0], [0])
+    assert torch.tensor(1e-30) * torch.tensor(1e-10) > 0, "denormals must still work outside the kernel"
+
+
 # Baselines
 
 
