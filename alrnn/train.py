@@ -224,8 +224,8 @@ class Sweep:
             theta, text = torch.from_numpy(file["theta"]), [json.loads(x) for x in file["text"].tolist()]
         nets = []
         for net in text[0]:
-            net["init"]["time_constants"] = tuple(net["init"]["time_constants"])
-            nets.append(ALRNN(**net | {"init": Init(**net["init"])}).to(theta.dtype))
+            start: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in net["init"].items()}
+            nets.append(ALRNN(**net | {"init": Init(**start)}).to(theta.dtype))
         ensemble = Ensemble(nets)
         with torch.no_grad():
             ensemble.theta.copy_(theta)
