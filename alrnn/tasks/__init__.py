@@ -4,13 +4,16 @@ from .adding import Adding
 from .base import Batch, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
+from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
 
 __all__ = [
     "Adding",
     "Batch",
     "FixedCopy",
+    "GeneratedSentiment",
     "RuleInversion",
+    "Sentiment",
     "SequentialMNIST",
     "Task",
     "TwoModality",
