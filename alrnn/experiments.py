@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from . import baselines
 from .baselines import MODELS
 from .checks import integer
 from .model import Init
-from .tasks import Adding, FixedCopy, RuleInversion, Task, TwoModality, VariableCopy
+from .tasks import Adding, FixedCopy, RuleInversion, SequentialMNIST, Task, TwoModality, VariableCopy
 from .train import describe, sweep
 
 
@@ -99,7 +100,35 @@ def copy() -> Iterator[Experiment]:
     yield from _fair(VariableCopy(5, 50, 50), 50, [0, 1, 3, 5, 10, 25, 50], holding, fit)
 
 
-EXPERIMENTS = {"adding": adding, "context": context, "copy": copy}
+def smnist() -> Iterator[Experiment]:
+    """All of MNIST by rows (28 steps), by pixels at 14 x 14 (196) and by the 784 raw pixels; M = 50.
+
+    By rows from slow units; by pixels from rotations that see the image's slowest waves.
+    """
+    sizes, fit = [0, 1, 5, 10, 25, 50], {"steps": 3000, "batch_size": 128, "clip": 1.0}
+    rows, start, rate = SequentialMNIST("row", data="mnist"), Init("slow", value=0.95), {"lr": 1e-2}
+    yield Experiment(rows, 50, sizes, start, fit=fit | rate)
+    yield Experiment(rows, 50, [50], replace(start, pwl=1.0), fit=fit | rate)
+    yield Experiment(rows, 50, models=tuple(MODELS), fit=fit | rate)
+    for task, lr in ((SequentialMNIST("pixel", 14, "mnist"), 3e-3), (SequentialMNIST("pixel", 28, "mnist"), 1.5e-3)):
+        start = Init("rotation", angles=image_angles(task.size, 25), pwl=1.0, W=1e-3)
+        yield from _fair(task, 50, sizes, start, fit | {"lr": lr})
+
+
+def image_angles(size: int, count: int) -> tuple[float, ...]:
+    """Radians a step, for rotations that see the `count` slowest waves of an image of size x size, read by pixel.
+
+    A wave of j cycles along each row and k down the rows turns by 2 pi (j + k / size) / size from one pixel to the
+    next. A linear pair that turns so holds at the end, nearly, the image's Fourier coefficient (j, k).
+    """
+    half = size // 2
+    waves = [(j, k) for j in range(half) for k in range(-half, half) if j or k >= 0]  # (-j, -k) is the same wave
+    slowest = sorted(waves, key=lambda wave: math.hypot(*wave))[:count]
+    return tuple(2 * math.pi * (j + k / size) / size for j, k in slowest)
+
+
+EXPERIMENTS = {"adding": adding, "context": context, "copy": copy, "smnist": smnist}
+SEEDS = {"smnist": 3}  # of AL-RNNs, where the usual 10 cost too much
 
 
 def run(

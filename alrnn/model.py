@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .checks import check_input, integer
+from .checks import check_input, check_words, integer
 from .recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
@@ -31,7 +31,8 @@ class Init:
     Kinds (what the linear units among the first `units` get on top of the noise in W):
         paper: nothing; A and h are drawn like W, all near zero (the authors' start).
         slow: W_ii = value, one slow mode each.
-        rotation: 2x2 rotations of radius `value`, angles spread evenly over 0..pi; an odd unit left over gets `value`.
+        rotation: 2x2 rotations of radius `value` by the first of `angles`, by default spread evenly over 0..pi; an odd
+            unit left over gets `value`.
         spread: W_ii = exp(-1/time constant), time constants log-spaced over `time_constants` steps.
     PWL units among the first `units` get W_ii = pwl. With pwl = 1 that is the identity of Le, Jaitly & Hinton (2015),
     without which P = M starts with no memory at all and is no fair baseline.
@@ -42,6 +43,7 @@ class Init:
     value: float = 1.0  # self-weight or radius
     pwl: float = 0.0  # self-weight of the PWL units among them
     time_constants: tuple[float, float] = (2.0, 60.0)  # steps
+    angles: tuple[float, ...] | None = None  # radians a step, one for each pair of linear units or more
     W: float = 0.01
     C: float = 0.1
     D: float = 0.1
@@ -55,6 +57,8 @@ class Init:
         low, high = self.time_constants
         if not 0 < low <= high < math.inf:
             raise ValueError(f"time_constants must be two rising numbers of steps above 0, got {self.time_constants}")
+        if self.angles is not None and not all(math.isfinite(angle) for angle in self.angles):
+            raise ValueError(f"angles must be finite, got {self.angles}")
         for name in ("value", "pwl", "W", "C", "D", "threshold"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
@@ -90,7 +94,10 @@ class Init:
             low, high = self.time_constants
             tau = torch.logspace(math.log10(low), math.log10(high), n, dtype=torch.float64)
             return torch.diag(torch.exp(-1 / tau))
-        angles = torch.linspace(0, math.pi, n // 2, dtype=torch.float64)
+        if self.angles is not None and len(self.angles) < n // 2:
+            raise ValueError(f"{n} linear units turn in {n // 2} pairs, got {len(self.angles)} angles")
+        evenly = torch.linspace(0, math.pi, n // 2, dtype=torch.float64)
+        angles = evenly if self.angles is None else torch.tensor(self.angles[: n // 2], dtype=torch.float64)
         cos, sin = angles.cos(), angles.sin()
         blocks = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
         rest = [torch.ones(1, 1, dtype=torch.float64)] if n % 2 else []
@@ -146,21 +153,27 @@ class ALRNN(nn.Module):
         self.register_buffer("lower", torch.zeros(M, dtype=self.W.dtype).masked_fill(~pwl, -torch.inf))
 
     def forward(self, s: Tensor, z0: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Run on input s (B, T, N) from state z0 (B, M), zero by default.
+        """Run on input s (B, T, N), or on words (B, T) as in `look_up`, from state z0 (B, M), zero by default.
 
         Returns:
             y (B, T, O) and z (B, T, M); z[:, t] is the state after s[:, t].
 
         Raises:
-            ValueError: wrong shape, B = 0 or T = 0, another device, or NaN or infinite values in s or z0.
+            ValueError: wrong shape, B = 0 or T = 0, another device, or NaN or infinite values in s or z0; words out of
+                range, or words that start late from a state z0.
             TypeError: a dtype other than the weights'.
         """
-        check_input("s", s, self.W, ("B", "T", self.input_size))
+        words = check_words(s, self.W, ("B", "T"), self.input_size)
+        if not words:
+            check_input("s", s, self.W, ("B", "T", self.input_size))
         if z0 is None:
-            z0 = s.new_zeros(s.shape[0], self.hidden_size)
+            z0 = self.W.new_zeros(s.shape[0], self.hidden_size)
+        elif words and (s < 0).any():
+            raise ValueError("texts that start late (-1) start from state zero: leave z0 out")
         check_input("z0", z0, self.W, (s.shape[0], self.hidden_size))
         A, W, C, h, lower = (x.unsqueeze(0) for x in (self.A * self.pwl, self.W, self.C, self.h, self.lower))
-        z = recurrence(s, z0.unsqueeze(0), A, W, C, h, lower)[0]
+        drive = look_up(s.unsqueeze(0), C, h) if words else s
+        z = recurrence(drive, z0.unsqueeze(0), A, W, None if words else C, h, lower)[0]
         return z @ self.D.mT + self.b, z
 
     def jacobian(self, bits: Tensor | Sequence[int]) -> Tensor:
@@ -219,7 +232,9 @@ class Ensemble(nn.Module):
         return parts
 
     def forward(self, s: Tensor, last: int | None = None) -> tuple[Tensor, Tensor]:
-        """Run from state zero on s (B, T, N) or (K, B, T, N); `last` keeps only the last steps, L = last or T.
+        """Run from state zero on s (B, T, N) or (K, B, T, N), or on words, (B, T) or (K, B, T), as in `look_up`.
+
+        `last` keeps only the last steps, L = last or T.
 
         Returns:
             y (K, B, L, O) and z (K, B, L, M).
@@ -228,12 +243,17 @@ class Ensemble(nn.Module):
             ValueError, TypeError: as ALRNN.
         """
         p = self.parts()
-        K, _, N = p["C"].shape
-        each = isinstance(s, Tensor) and s.dim() == 4
-        check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
-        z0 = s.new_zeros(len(self.theta), s.shape[-3], p["W"].shape[-1])
-        z = recurrence(s, z0, p["A"], p["W"], p["C"], p["h"], self.lower, last)
-        return z @ p["D"].mT.unsqueeze(1) + p["b"][:, None, None], z
+        K, M, N = p["C"].shape
+        shape: tuple[int | str, ...] = (K, "B", "T") if isinstance(s, Tensor) and s.dim() == 3 else ("B", "T")
+        words = check_words(s, self.theta, shape, N)
+        if not words:
+            each = isinstance(s, Tensor) and s.dim() == 4
+            check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
+        drive = look_up(s, p["C"], p["h"]) if words else s
+        z0 = drive.new_zeros(K, drive.shape[-3], M)
+        z = recurrence(drive, z0, p["A"], p["W"], None if words else p["C"], p["h"], self.lower, last)
+        y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
+        return y.permute(0, 3, 1, 2), z
 
     def write_to(self, nets: Sequence[ALRNN]) -> None:
         """Copy the weights into K nets of the same sizes, in order; ValueError for another number of nets."""
@@ -243,3 +263,20 @@ class Ensemble(nn.Module):
             for name, values in self.parts().items():
                 for net, value in zip(nets, values, strict=True):
                     getattr(net, name).copy_(value)
+
+
+def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
+    """The drive C s_t of one-hot inputs s_t given in short, as column numbers of C: a word's vector is its column.
+
+    Where a text has not begun yet, -1, the drive is -h: it takes back h, so that a state of zero stays exactly zero.
+
+    Args:
+        words: (B, T) or (K, B, T). C: (K, M, N). h: (K, M).
+
+    Returns:
+        (K, B, T, M), an input for `recurrence` that is added to the state as it is (C = None).
+    """
+    K, M, N = C.shape
+    table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
+    index = words % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
+    return table.index_select(0, index.flatten()).view(*index.shape, M)

@@ -578,6 +578,13 @@ def test_settings_of_numpys_kinds_are_saved_as_their_values(tmp_path):
     assert again.table.steps.tolist() == [2, 2] and again.table.P.tolist() == [0, 1]
 
 
+def test_the_start_comes_back_from_a_file(tmp_path):
+    init = Init("rotation", angles=(0.3, 0.1), time_constants=(3.0, 4.0))
+    nets = [ALRNN(1, 5, 1, 1, init=start) for start in (init, Init("rotation"))]
+    Sweep(pd.DataFrame({"P": [1, 1]}), nets).save(tmp_path / "s.npz")
+    assert [net.init for net in Sweep.load(tmp_path / "s.npz").nets] == [init, Init("rotation")]
+
+
 def test_a_pickle_is_not_opened(tmp_path):
     np.save(tmp_path / "bad.npy", np.array([print], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="[Pp]ickle"):

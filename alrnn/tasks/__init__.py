@@ -5,6 +5,7 @@ from .base import Batch, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
 from .smnist import SequentialMNIST
+from .spoken import SpokenDigits
 
 __all__ = [
     "Adding",
@@ -12,6 +13,7 @@ __all__ = [
     "FixedCopy",
     "RuleInversion",
     "SequentialMNIST",
+    "SpokenDigits",
     "Task",
     "TwoModality",
     "VariableCopy",

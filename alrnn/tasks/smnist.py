@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -53,7 +54,11 @@ class SequentialMNIST(Task):
         self.by, self.size, self.data, self.permuted = by, size, data, permuted
         self.blank = integer("blank", blank, 0)
         self.input_size = size if by == "row" else 1
-        self.parts = {split: (self._sequences(x), torch.from_numpy(y)) for split, (x, y) in _splits(data).items()}
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """All sequences (n, T, N), without the blank steps, and labels (n,), by split; read when first asked for."""
+        return {split: (self._sequences(x), torch.from_numpy(y)) for split, (x, y) in _splits(self.data).items()}
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n training digits drawn with replacement; s (n, T, N), target (n, 1); info: label (n,)."""
