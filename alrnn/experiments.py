@@ -103,16 +103,21 @@ def copy() -> Iterator[Experiment]:
 def smnist() -> Iterator[Experiment]:
     """All of MNIST by rows (28 steps), by pixels at 14 x 14 (196) and by the 784 raw pixels; M = 50.
 
-    By rows from slow units; by pixels from rotations that see the image's slowest waves.
+    By rows from slow units; by pixels from rotations that see the image's slowest waves. P = M also starts from
+    opposite pairs, which can do both.
     """
-    sizes, fit = [0, 1, 5, 10, 25, 50], {"steps": 3000, "batch_size": 128, "clip": 1.0}
-    rows, start, rate = SequentialMNIST("row", data="mnist"), Init("slow", value=0.95), {"lr": 1e-2}
-    yield Experiment(rows, 50, sizes, start, fit=fit | rate)
-    yield Experiment(rows, 50, [50], replace(start, pwl=1.0), fit=fit | rate)
-    yield Experiment(rows, 50, models=tuple(MODELS), fit=fit | rate)
-    for task, lr in ((SequentialMNIST("pixel", 14, "mnist"), 3e-3), (SequentialMNIST("pixel", 28, "mnist"), 1.5e-3)):
-        start = Init("rotation", angles=image_angles(task.size, 25), pwl=1.0, W=1e-3)
-        yield from _fair(task, 50, sizes, start, fit | {"lr": lr})
+    slow = Init("slow", value=0.95)
+    waves = {size: Init("rotation", angles=image_angles(size, 25), W=1e-3) for size in (14, 28)}
+    for task, start, pwl, lr in (
+        (SequentialMNIST("row", data="mnist"), slow, 0.0, 1e-2),
+        (SequentialMNIST("pixel", 14, "mnist"), waves[14], 1.0, 3e-3),
+        (SequentialMNIST("pixel", 28, "mnist"), waves[28], 1.0, 1.5e-3),
+    ):
+        fit = {"steps": 3000, "batch_size": 128, "clip": 1.0, "lr": lr}
+        yield Experiment(task, 50, [0, 1, 5, 10, 25, 50], replace(start, pwl=pwl), fit=fit)
+        yield Experiment(task, 50, [50], replace(start, pwl=1.0 - pwl), fit=fit)
+        yield Experiment(task, 50, [50], replace(start, opposite=50), fit=fit)
+        yield Experiment(task, 50, models=tuple(MODELS), fit=fit)
 
 
 def image_angles(size: int, count: int) -> tuple[float, ...]:
