@@ -15,16 +15,15 @@ def read_as_text(app: Sphinx, what: str, name: str, obj: object, options: object
     """Make reStructuredText of a docstring: its sections, and lines set apart, as a list or as they are."""
     has_arguments = callable(obj) and what != "exception"
     names = [*(inspect.signature(obj).parameters if has_arguments else ()), r"[A-Z]\w+Error"]
-    next_item = rf"[.,;]\s(?=(?:{'|'.join(names)}): )"  # several may share a line
+    next_item = rf"[.;]\s(?=(?:{'|'.join(names)}): )"  # several may share a line
     joined = re.sub(r"\n {8,}", " ", "\n".join(lines)).split("\n")  # the rest of an item
     text: list[str] = []
     inside = ""  # what the indented lines at hand are: a section, a list, a formula, or the rest of a sentence
     for before, line in pairwise(["", *joined]):
         indented, words = line.startswith("    "), escape(line.strip())
         if indented and not inside:
-            inside = (
-                "formula" if not before else before if before in FIELDS else "list" if before[-1] == ":" else "rest"
-            )
+            kind = "formula" if not before else "list" if before[-1] == ":" else "rest"
+            inside = before if before in FIELDS else kind
             text += {"formula": ["::", ""], "list": [""]}.get(inside, [])
         elif line and not indented:
             text += [""] if inside else []
@@ -38,7 +37,7 @@ def read_as_text(app: Sphinx, what: str, name: str, obj: object, options: object
         elif inside in FIELDS and line:
             for item in re.split(next_item, words):
                 heads, _, what_it_is = item.partition(": ")
-                text += [f":{FIELDS[inside]} {head}: {what_it_is}" for head in heads.split(", ")]
+                text += [f":{FIELDS[inside]} {head}: {what_it_is.removesuffix('.')}" for head in heads.split(", ")]
         elif line not in FIELDS:
             text.append(f"- {words}" if inside == "list" and line else words)
     lines[:] = text
