@@ -60,23 +60,37 @@ def is_current(name: str, stamp: str, status: dict[str, dict], root: Path = ROOT
     return status.get(name, {}).get("stamp") == stamp and executed.exists()
 
 
-def unpack_wheel(root: Path) -> Path:
-    """Build the wheel and lay its content into executed/wheel, to be put first on the notebooks' path."""
-    folder = root / "executed" / "wheel"
+def build_wheel(folder: Path, root: Path = ROOT) -> Path:
+    """The wheel, alone in the folder."""
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def unpack_wheel(root: Path) -> Path:
+    """Build the wheel and lay its content into executed/wheel, to be put first on the notebooks' path."""
+    wheel = build_wheel(root / "executed" / "wheel", root)
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
+        archive.extractall(wheel.parent)
     wheel.unlink()
-    return folder
+    return wheel.parent
 
 
 def run(names: list[str], root: Path = ROOT) -> dict[str, float]:
-    """Run the notebooks through nbmake, each alone in a folder of its own; the seconds of those that passed."""
+    """Run the notebooks on the wheel, in this environment; the seconds of those that passed."""
     wheel = unpack_wheel(root)
-    stage = root / "executed" / "run"
+    env = {**os.environ, "PYTHONPATH": str(wheel)}
+    ask = [sys.executable, "-c", "import alrnn; print(alrnn.__file__)"]
+    found = subprocess.run(ask, cwd=wheel, env=env, check=True, capture_output=True, text=True).stdout.strip()
+    if not Path(found).is_relative_to(wheel):
+        raise RuntimeError(f"the notebooks would import {found}, not the wheel in {wheel}")
+    return run_alone(names, root / "executed" / "run", env, root)
+
+
+def run_alone(names: list[str], stage: Path, env: dict[str, str], root: Path = ROOT) -> dict[str, float]:
+    """Run the notebooks through nbmake, each alone in a folder of its own; the seconds of those that passed."""
     shutil.rmtree(stage, ignore_errors=True)
     staged = {}
     for name in names:
@@ -84,13 +98,8 @@ def run(names: list[str], root: Path = ROOT) -> dict[str, float]:
         staged[name].parent.mkdir(parents=True)
         shutil.copy(root / "book" / f"{name}.ipynb", staged[name])
 
-    env = {**os.environ, "PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
+    env = {**env, "OMP_NUM_THREADS": "1"}
     env["TQDM_DISABLE"] = "1"  # a finished progress bar says nothing on a page, but makes it load the widgets' scripts
-    ask = [sys.executable, "-c", "import alrnn; print(alrnn.__file__)"]
-    found = subprocess.run(ask, cwd=stage, env=env, check=True, capture_output=True, text=True).stdout.strip()
-    if not Path(found).is_relative_to(wheel):
-        raise RuntimeError(f"the notebooks would import {found}, not the wheel in {wheel}")
-
     report = stage / "report.xml"
     workers = min(2, os.cpu_count() or 1, len(names))
     command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", f"--nbmake-timeout={TIMEOUT}", f"-n{workers}"]
