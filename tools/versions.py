@@ -56,9 +56,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     names = arguments.notebooks or list(stamps())
     folder = ROOT / "executed" / arguments.which
-    seconds = run_alone(names, folder / "run", make_environment(arguments.which, folder))
-    failed = [name for name in names if name not in seconds]
-    print(f"{arguments.which} versions: {len(seconds)} notebooks passed, {len(failed)} failed", *failed)
+    passed = dict(run_alone(names, folder / "run", make_environment(arguments.which, folder)))
+    failed = [name for name in names if name not in passed]
+    print(f"{arguments.which} versions: {len(passed)} notebooks passed, {len(failed)} failed", *failed)
     return int(bool(failed))
 
 
