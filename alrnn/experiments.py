@@ -18,7 +18,7 @@ from . import baselines
 from .baselines import MODELS
 from .checks import integer
 from .model import Init
-from .tasks import Adding, FixedCopy, RuleInversion, SequentialMNIST, Task, TwoModality, VariableCopy
+from .tasks import Adding, FixedCopy, RuleInversion, SequentialMNIST, SpokenDigits, Task, TwoModality, VariableCopy
 from .train import describe, sweep
 
 
@@ -132,7 +132,14 @@ def image_angles(size: int, count: int) -> tuple[float, ...]:
     return tuple(2 * math.pi * (j + k / size) / size for j, k in slowest)
 
 
-EXPERIMENTS = {"adding": adding, "context": context, "copy": copy, "smnist": smnist}
+def spoken_digits() -> Iterator[Experiment]:
+    """All 180 training recordings of each digit, and 10 of each. Time constants of 2 to 60 steps, PWL units leaky."""
+    start, fit = Init("spread", pwl=0.9), {"steps": 1000, "lr": 1e-2, "clip": 1.0}
+    for clips in (None, 10):
+        yield from _fair(SpokenDigits(clips=clips), 40, [0, 1, 2, 5, 10, 20, 40], start, fit)
+
+
+EXPERIMENTS = {"adding": adding, "context": context, "copy": copy, "smnist": smnist, "spoken-digits": spoken_digits}
 SEEDS = {"smnist": 3}  # of AL-RNNs, where the usual 10 cost too much
 
 
