@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .checks import check_input, check_words, integer
 from .recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
@@ -31,7 +31,8 @@ class Init:
     Kinds (what the linear units among the first `units` get on top of the noise in W):
         paper: nothing; A and h are drawn like W, all near zero (the authors' start).
         slow: W_ii = value, one slow mode each.
-        rotation: 2x2 rotations of radius `value`, angles spread evenly over 0..pi; an odd unit left over gets `value`.
+        rotation: 2x2 rotations of radius `value` by the first of `angles`, by default spread evenly over 0..pi; an odd
+            unit left over gets `value`.
         spread: W_ii = exp(-1/time constant), time constants log-spaced over `time_constants` steps.
     PWL units among the first `units` get W_ii = pwl. With pwl = 1 that is the identity of Le, Jaitly & Hinton (2015),
     without which P = M starts with no memory at all and is no fair baseline.
@@ -42,6 +43,7 @@ class Init:
     value: float = 1.0  # self-weight or radius
     pwl: float = 0.0  # self-weight of the PWL units among them
     time_constants: tuple[float, float] = (2.0, 60.0)  # steps
+    angles: tuple[float, ...] | None = None  # radians a step, one for each pair of linear units or more
     W: float = 0.01
     C: float = 0.1
     D: float = 0.1
@@ -55,6 +57,8 @@ class Init:
         low, high = self.time_constants
         if not 0 < low <= high < math.inf:
             raise ValueError(f"time_constants must be two rising numbers of steps above 0, got {self.time_constants}")
+        if self.angles is not None and not all(math.isfinite(angle) for angle in self.angles):
+            raise ValueError(f"angles must be finite, got {self.angles}")
         for name in ("value", "pwl", "W", "C", "D", "threshold"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
@@ -90,7 +94,10 @@ class Init:
             low, high = self.time_constants
             tau = torch.logspace(math.log10(low), math.log10(high), n, dtype=torch.float64)
             return torch.diag(torch.exp(-1 / tau))
-        angles = torch.linspace(0, math.pi, n // 2, dtype=torch.float64)
+        if self.angles is not None and len(self.angles) < n // 2:
+            raise ValueError(f"{n} linear units turn in {n // 2} pairs, got {len(self.angles)} angles")
+        evenly = torch.linspace(0, math.pi, n // 2, dtype=torch.float64)
+        angles = evenly if self.angles is None else torch.tensor(self.angles[: n // 2], dtype=torch.float64)
         cos, sin = angles.cos(), angles.sin()
         blocks = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
         rest = [torch.ones(1, 1, dtype=torch.float64)] if n % 2 else []
@@ -245,7 +252,8 @@ class Ensemble(nn.Module):
         drive = look_up(s, p["C"], p["h"]) if words else s
         z0 = drive.new_zeros(K, drive.shape[-3], M)
         z = recurrence(drive, z0, p["A"], p["W"], None if words else p["C"], p["h"], self.lower, last)
-        return z @ p["D"].mT.unsqueeze(1) + p["b"][:, None, None], z
+        y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
+        return y.permute(0, 3, 1, 2), z
 
     def write_to(self, nets: Sequence[ALRNN]) -> None:
         """Copy the weights into K nets of the same sizes, in order; ValueError for another number of nets."""
@@ -255,18 +263,6 @@ class Ensemble(nn.Module):
             for name, values in self.parts().items():
                 for net, value in zip(nets, values, strict=True):
                     getattr(net, name).copy_(value)
-
-
-def integer(name: str, value: object, low: int, high: int | None = None, named: str = "") -> int:
-    """The value as an int, if it is an integer (also one of numpy's) from low to high; else one clear error."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = low - 1
-    if number < low or (high is not None and number > high):
-        span = f"of at least {low}" if high is None else f"from {low} to {f'{named} = ' if named else ''}{high}"
-        raise ValueError(f"{name} must be an integer {span}, got {value!r}")
-    return number
 
 
 def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
@@ -284,36 +280,3 @@ def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
     table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
     index = words % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
     return table.index_select(0, index.flatten()).view(*index.shape, M)
-
-
-def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -> bool:
-    """Whether s holds words, as column numbers; if so, one clear error unless their shape and values are right."""
-    if not isinstance(s, Tensor) or s.dtype != torch.int64:
-        return False
-    check_shape("words s", s, like, shape)
-    if s.min() < -1 or s.max() >= N:
-        raise ValueError(f"words must be from 0 to {N - 1}, or -1 before the first one, got {s.min()} to {s.max()}")
-    if ((s[..., 1:] < 0) & (s[..., :-1] >= 0)).any():
-        raise ValueError("no word (-1) may stand only before the first word of a text")
-    return True
-
-
-def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
-    """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
-    if not isinstance(x, Tensor) or x.dtype != like.dtype:
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
-    check_shape(name, x, like, shape)
-    if not torch.isfinite(x).all():
-        raise ValueError(f"{name} contains NaN or infinite values")
-
-
-def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]) -> None:
-    """One clear error unless x has this shape (a letter: any size but 0) and is on the device of `like`."""
-    fits = x.dim() == len(shape) and all(isinstance(m, str) or n == m for n, m in zip(x.shape, shape, strict=True))
-    if not fits:
-        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
-    if x.numel() == 0:
-        raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
-    if x.device != like.device:
-        raise ValueError(f"{name} is on {x.device}, the net on {like.device}")

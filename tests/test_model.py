@@ -262,6 +262,20 @@ def test_rotation_has_radius_and_angles(M, P):
     assert np.allclose(eigenvalues.abs(), 0.9) and np.allclose(eigenvalues.angle().abs().sort().values, sorted(angles))
 
 
+@pytest.mark.parametrize(("M", "P"), [(6, 0), (7, 2), (7, 5), (7, 7)])
+def test_rotation_takes_the_first_of_the_angles_given(M, P):
+    """Each pair turns its state by its own angle a step: the state after k steps is exp(i k angle) times the first."""
+    angles, n = (0.3, 0.05, 2.0), M - P
+    W = structure("rotation", M, P, value=0.9, angles=angles)
+    turned = torch.linalg.matrix_power(W, 4)[:n, :n].numpy()
+    for k in range(n // 2):
+        assert np.isclose(complex(*turned[2 * k : 2 * k + 2, 2 * k]), 0.9**4 * np.exp(4j * angles[k]))
+    assert n % 2 == 0 or np.isclose(turned[-1, -1], 0.9**4)
+    assert np.count_nonzero(turned) == 4 * (n // 2) + n % 2
+    with pytest.raises(ValueError, match="8 linear units turn in 4 pairs, got 3 angles"):
+        structure("rotation", 8, 0, angles=angles)
+
+
 def test_spread_has_log_spaced_time_constants():
     W = structure("spread", units=5, time_constants=(2.0, 32.0))
     tau = -1 / W.diagonal()[:5].log()
@@ -432,6 +446,7 @@ def test_numpy_integers_are_sizes():
         ({"units": 1.5}, "units must be"),
         ({"value": math.nan}, "value must be finite"),
         ({"W": math.inf}, "W must be finite"),
+        ({"angles": (0.0, math.nan)}, "angles must be finite"),
         ({"time_constants": (0.0, 5.0)}, "time_constants must be"),
         ({"time_constants": (9.0, 5.0)}, "time_constants must be"),
         ({"time_constants": (2.0, math.nan)}, "time_constants must be"),

@@ -6,6 +6,7 @@ from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
 from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
+from .spoken import SpokenDigits
 
 __all__ = [
     "Adding",
@@ -15,6 +16,7 @@ __all__ = [
     "RuleInversion",
     "Sentiment",
     "SequentialMNIST",
+    "SpokenDigits",
     "Task",
     "TwoModality",
     "VariableCopy",

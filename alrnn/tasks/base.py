@@ -55,14 +55,16 @@ class Batch:
     @staticmethod
     def per_net(batches: Sequence[Batch], index: Tensor) -> Batch:
         """One batch per net, s (K, B, T, N) and so on: net k gets batches[index[k]]. Without info."""
-        s, target, weight = (torch.stack([getattr(b, x) for b in batches])[index] for x in ("s", "target", "weight"))
+        each = [batches[i] for i in index.tolist()]
+        s, target, weight = (torch.stack([getattr(b, x) for b in each]) for x in ("s", "target", "weight"))
         return Batch(s, target, weight)
 
 
 class Task:
     """A task. Subclasses set the attributes, keep the arguments they are made with by name, and implement `sample`.
 
-    inputs: "words" where s holds words. chance: the score of the best constant answer. metric: "mse" (lower is better) or "accuracy" (higher is better).
+    inputs: "words" where s holds words. chance: the score of the best constant answer.
+    metric: "mse" (lower is better) or "accuracy" (higher is better).
     """
 
     name: ClassVar[str]
