@@ -1,5 +1,6 @@
 """Sentiment: the generated language, its linear limit and exact net; film reviews, how they are read and split."""
 
+import functools
 import os
 import re
 from collections import Counter
@@ -287,7 +288,8 @@ def test_too_many_words_asked_for(monkeypatch):
 
 
 @needs_reviews
-def test_the_film_reviews():
+def test_the_film_reviews(monkeypatch):
+    monkeypatch.setattr(datasets, "imdb", functools.cache(datasets.imdb))
     task = Sentiment(2000, 50)
     sizes = {split: len(texts) for split, (texts, _) in task.texts.items()}
     assert sizes["test"] == 25_000 and sizes["validation"] == 2500
