@@ -48,7 +48,8 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in _SIZES),
         ("s_stride", ctypes.c_int64 * 4),
         ("grad_stride", ctypes.c_int64 * 4),
-        *((name, ctypes.c_int64) for name in ("lanes", "block", "every", "threads")),
+        *((name, ctypes.c_int64) for name in ("lanes", "block", "every", "marked", "threads", "room")),
+        ("memory", ctypes.c_void_p),
     ]
 
 
@@ -64,9 +65,9 @@ def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) ->
     K, B, T, M = job.K, job.B, job.T, job.M
     z = z0.new_empty(K, last or T, M, B)
     kept = z if last is None else z0.new_empty(K, (T - 1) // job.block, M, B)
-    job.z, job.last, job.every = z.data_ptr(), z.shape[1], job.block
+    job.z, job.last, job.every, job.marked = z.data_ptr(), z.shape[1], job.block, kept.shape[1]
     job.marks = kept.data_ptr() if marks and last else None
-    _run(library.alrnn_forward, job, z.element_size())
+    library.alrnn_forward(job, z.element_size())
     return z.permute(0, 3, 1, 2), kept if marks else None
 
 
@@ -75,7 +76,7 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     job, _alive = _job(library, s, z0, A, W, C, h, lower)
     K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
     job.marks, job.last, job.grad = marks.data_ptr(), grad.shape[2], grad.data_ptr()
-    job.every = 1 if job.last == T else job.block
+    job.every, job.marked = (1, T) if job.last == T else (job.block, marks.shape[1])
     job.grad_stride[:] = grad.stride()
     parts, names = -(-B // job.lanes), ("ds", "dz0", "dA", "dW", "dC", "dh", "dlower")
     wanted = dict(zip(names, need, strict=True))
@@ -85,7 +86,7 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     d = {name: z0.new_empty(shape) for name, shape in shapes.items() if wanted[name]}
     for name, x in d.items():
         setattr(job, name, x.data_ptr())
-    _run(library.alrnn_backward, job, z0.element_size())
+    library.alrnn_backward(job, z0.element_size())
     for name, x in d.items():
         if name == "dz0":
             d[name] = x.mT
@@ -109,12 +110,9 @@ def _job(library, s, z0, A, W, C, h, lower):
     library.alrnn_plan(ctypes.byref(job), z0.element_size())
     work = K * B * T * M * (M + N)
     job.threads = max(1, min(torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
+    alive["memory"] = torch.empty(job.threads * job.room, dtype=torch.uint8)
+    job.memory = alive["memory"].data_ptr()
     return job, alive  # the job holds bare pointers: keep the tensors until the call is over
-
-
-def _run(function, job, size):
-    if function(ctypes.byref(job), size):
-        raise MemoryError("the recurrence's C kernel could not get memory for its working space")
 
 
 # ---- building
@@ -200,8 +198,7 @@ def _open(path: Path) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     for function in (library.alrnn_plan, library.alrnn_forward, library.alrnn_backward):
         function.argtypes = [ctypes.POINTER(_Job), ctypes.c_int64]
-        function.restype = ctypes.c_int
-    library.alrnn_plan.restype = None
+        function.restype = None
     return library
 
 
