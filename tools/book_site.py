@@ -3,14 +3,12 @@ r"""The book's own Sphinx extension, named in _config.yml: what every page of th
 - The scripts that draw math and move sliders, copied out of tools/web/node_modules: no page asks another host.
 - A description, from the page's first lines, and the picture that goes with a link to it.
 - Displayed formulas reach MathJax as they stand in the notebook; Sphinx would wrap a matrix so that \tag fails in it.
-- Docstrings, which are plain text, are read as such: `z_t` is code, z_ no link.
 - The directive `status`: a table of when each notebook ran, for how long and on what.
 """
 
 from __future__ import annotations
 
 import html
-import inspect
 import json
 import re
 import shutil
@@ -125,46 +123,6 @@ def keep_formulas(app: Sphinx, doctree: nodes.document) -> None:
             block["nowrap"] = True
 
 
-SECTIONS = ("Args:", "Returns:", "Raises:")  # left to napoleon
-
-
-def read_as_text(app: Sphinx, what: str, name: str, obj: object, options: object, original: list[str]) -> None:
-    """Make reStructuredText of a docstring: code stays code, formulas on lines of their own are shown as they are."""
-    lines = [line for long in original for line in one_argument_a_line(long, obj)]
-    text: list[str] = []
-    inside = ""  # what the indented lines at hand are: a section, a list, a formula, or the rest of a sentence
-    for i, line in enumerate(lines):
-        before = lines[i - 1] if i else ""
-        indented = line.startswith("    ")
-        if indented and not inside:
-            inside = "formula" if not before.strip() else before if before in SECTIONS else "list"
-            if inside == "list" and not before.endswith(":"):
-                inside = "sentence"
-            text += {"formula": ["::", ""], "list": [""]}.get(inside, [])
-        elif not indented and line.strip():
-            text += [""] if inside == "list" else []
-            inside = ""
-        if inside != "formula":
-            parts = line.split("`")
-            parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
-            line = "``".join(parts)
-        if inside == "sentence":
-            line = line.strip()
-        if inside == "list" and indented:
-            line = f"- {line.strip()}" if not line.startswith("     ") else f"  {line.strip()}"
-        text.append(line)
-    original[:] = text
-
-
-def one_argument_a_line(line: str, obj: object) -> list[str]:
-    """Several arguments may share a line of a docstring, as in "input_size: N. hidden_size: M."; napoleon wants one."""
-    if not callable(obj) or not line.startswith("    "):
-        return [line]
-    names = "|".join(map(re.escape, inspect.signature(obj).parameters))
-    first, *others = re.split(rf"[.,;]\s(?=(?:{names}): )", line)
-    return [first, *(f"    {other}" for other in others)]
-
-
 class Status(SphinxDirective):
     """A table of executed/status.json, which tools/execute.py writes."""
 
@@ -187,7 +145,6 @@ class Status(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("status", Status)
     app.connect("config-inited", set_address)
-    app.connect("autodoc-process-docstring", read_as_text, priority=400)  # before napoleon, which finds the sections
     app.connect("doctree-read", keep_formulas)
     app.connect("html-page-context", add_description)
     app.connect("build-finished", draw_card)
