@@ -4,6 +4,7 @@ r"""The book's own Sphinx extension, named in _config.yml: what every page of th
 - A description, from the page's first lines, and the picture that goes with a link to it.
 - Displayed formulas reach MathJax as they stand in the notebook; Sphinx would wrap a matrix so that \tag fails in it.
 - Docstrings, which are plain text, are read as such: `z_t` is code, z_ no link.
+- What the theme and Sphinx write that a screen reader stumbles on, mended.
 - The directive `status`: a table of when each notebook ran, for how long and on what.
 """
 
@@ -125,6 +126,32 @@ def keep_formulas(app: Sphinx, doctree: nodes.document) -> None:
             block["nowrap"] = True
 
 
+ACCESSIBLE = [  # (what is written, what is to stand there)
+    (
+        r'(<div class="bd-sidebar-primary[^"]*")',
+        r'\1 role="navigation" aria-label="Book"',
+    ),  # a landmark
+    (r'(<button class="btn search-button-field[^>]*?) aria-label="Search"', r"\1"),  # its text says more
+    (r'(<summary) aria-label="Toggle hidden content"', r"\1"),  # likewise
+    (r'role="doc-biblioentry"', 'role="listitem"'),  # the former is withdrawn
+    (r'<th( class="blank[^"]*")? ?>(?:&nbsp;)?</th>', r"<td\1></td>"),  # an empty corner of a table heads nothing
+    # A signature's arguments, one a line, are a definition list without terms.
+    (r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>", lambda found: f'<div class="arguments">\n{no_definitions(found[1])}</div>'),
+]
+
+
+def no_definitions(items: str) -> str:
+    return items.replace("<dd>", "<div>").replace("</dd>", "</div>")
+
+
+def mend(app: Sphinx, exception: Exception | None) -> None:
+    for path in [] if exception else Path(app.outdir).rglob("*.html"):
+        text = path.read_text("utf-8")
+        for written, better in ACCESSIBLE:
+            text = re.sub(written, better, text)
+        path.write_text(text, encoding="utf-8")
+
+
 SECTIONS = ("Args:", "Returns:", "Raises:")  # left to napoleon
 
 
@@ -192,4 +219,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", add_description)
     app.connect("build-finished", draw_card)
     app.connect("build-finished", copy_scripts)
+    app.connect("build-finished", mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
