@@ -27,9 +27,11 @@
 #endif
 #if defined(__AVX512F__) || defined(__aarch64__) // 32 vector registers, elsewhere 16
 #define R 10                                     // rows of a tile: R * NV registers hold sums
+#define RS 8                                     // and of a smaller one, for M that it fits better
 #define RX 5                                     // rows and columns of a tile of dW: RX * RX sums
 #else
 #define R 5
+#define RS 4
 #define RX 3
 #endif
 #define NV 2 // vectors of a chunk
@@ -58,7 +60,9 @@ typedef struct { // what the threads of one call share
 } Pool;
 
 INLINE I round_up(I n, I step) { return (n + step - 1) / step * step; }
-INLINE I rows_of(I n) { return round_up(n, R) + R; } // room for n rows in whole tiles, wherever in them a tile begins
+INLINE I rows_of(I n) { return (n + R) | 1; } // room for n rows in whole tiles; odd, lest steps crowd in one part of a cache
+INLINE I tile_of(I rows) { return round_up(rows, R) > round_up(rows, RS) ? RS : R; }
+INLINE I at(I i, I j, I cols, I tile) { return (i / tile * cols + j) * tile + i % tile; } // in w[rows / tile][cols][tile]
 
 // Denormal numbers (in float those below 1e-38) are set to zero here: they cost a hundred times more than others and carry
 // no information.
@@ -138,7 +142,7 @@ void alrnn_plan(Job *job, I size) {
   job->block = BLOCK_BYTES / ((2 * job->M + job->N) * n * BYTES);
   job->block = job->block < 1 ? 1 : job->block > job->T ? job->T : job->block;
   const I gp = rows_of(job->M), xp = rows_of(job->M + job->N); // see `backward`
-  job->room = ((job->block + 2) * (gp + xp) + 3 * job->M) * n * BYTES + round_up(2 * xp * (job->M + job->N) * size, 64);
+  job->room = ((job->block + 2) * gp + (job->block + 3) * xp + 3 * job->M) * n * BYTES + round_up(2 * xp * (job->M + job->N) * size, 64);
 }
 void alrnn_forward(const Job *job, I size) {
   large_pages(job->z, job->K * job->last * job->M * job->B * size);
@@ -211,29 +215,32 @@ INLINE void NAME(clear)(vec *x, I rows, I n, I nv) {
   for (I i = 0; n < nv * V && i < rows; i++) memset((REAL *)(x + i * nv) + n, 0, (nv * V - n) * sizeof(REAL));
 }
 
-// w[rows/R][cols][R] = W or its transpose, rows filled up with zeros
-static void NAME(pack)(REAL *w, const REAL *W, I rows, I cols, I total_cols, I row, I col) {
-  for (I i = 0; i < round_up(rows, R); i++)
-    for (I j = 0; j < cols; j++) w[(i / R * total_cols + j) * R + i % R] = i < rows ? W[i * row + j * col] : 0;
+// Columns from `first` of w, a packed matrix of J columns, = W; rows filled up with zeros
+static void NAME(pack)(REAL *w, I J, I first, const REAL *W, I rows, I cols) {
+  const I tile = tile_of(rows);
+  for (I i = 0; i < round_up(rows, tile); i++)
+    for (I j = 0; j < cols; j++) w[at(i, first + j, J, tile)] = i < rows ? W[i * cols + j] : 0;
 }
 
-INLINE void NAME(tile)(I nv, I add, I cols, const REAL *w, const vec *x, vec *y) { // R rows of Y = W X, or Y += W X
+INLINE void NAME(tile)(I rows, I nv, I cols, const REAL *w, const vec *x, const vec *from, vec *y) {
   vec sum[R][NV];
-  for (I r = 0; r < R; r++)
-    for (I q = 0; q < nv; q++) sum[r][q] = add ? y[r * nv + q] : (vec){0};
-  for (I j = 0; j < cols; j++, w += R, x += nv)
-    for (I r = 0; r < R; r++)
+  for (I r = 0; r < rows; r++)
+    for (I q = 0; q < nv; q++) sum[r][q] = from[r * nv + q];
+  for (I j = 0; j < cols; j++, w += rows, x += nv)
+    for (I r = 0; r < rows; r++)
       for (I q = 0; q < nv; q++) sum[r][q] += w[r] * x[q];
-  for (I r = 0; r < R; r++)
+  for (I r = 0; r < rows; r++)
     for (I q = 0; q < nv; q++) y[r * nv + q] = sum[r][q];
 }
 
-static void NAME(multiply)(I nv, I add, I rows, I cols, const REAL *w, const vec *x, vec *y) { // Y = W X, or Y += W X
-  for (I i = 0; i < rows; i += R, w += cols * R, y += R * nv) switch (2 * nv + add) { // constants: the loops unroll
-    case 2: NAME(tile)(1, 0, cols, w, x, y); break;
-    case 3: NAME(tile)(1, 1, cols, w, x, y); break;
-    case 4: NAME(tile)(2, 0, cols, w, x, y); break;
-    case 5: NAME(tile)(2, 1, cols, w, x, y); break;
+// Y = from + W X; Y may be where `from` is
+static void NAME(multiply)(I nv, I rows, I cols, const REAL *w, const vec *x, const vec *from, vec *y) {
+  const I tile = tile_of(rows);
+  for (I i = 0; i < rows; i += tile, w += cols * tile, from += tile * nv, y += tile * nv) switch (tile * NV + nv) { // constants: loops unroll
+    case R * NV + 1: NAME(tile)(R, 1, cols, w, x, from, y); break;
+    case R * NV + 2: NAME(tile)(R, 2, cols, w, x, from, y); break;
+    case RS * NV + 1: NAME(tile)(RS, 1, cols, w, x, from, y); break;
+    case RS * NV + 2: NAME(tile)(RS, 2, cols, w, x, from, y); break;
     }
 }
 
@@ -262,9 +269,10 @@ typedef struct { // one chunk of one net
 
 static NAME(Chunk) NAME(open)(const Job *job, I k, I chunk, REAL *w) {
   const I M = job->M, N = job->N, b = chunk * job->lanes, n = job->B - b < job->lanes ? job->B - b : job->lanes;
-  NAME(pack)(w, (const REAL *)job->W + k * M * M, M, M, job->C ? M + N : M, M, 1);
-  if (job->C) NAME(pack)(w + M * R, (const REAL *)job->C + k * M * N, M, N, M + N, N, 1);
-  return (NAME(Chunk)){k, b, n, (n + V - 1) / V, job->C ? M + N : M,
+  const I J = job->C ? M + N : M;
+  NAME(pack)(w, J, 0, (const REAL *)job->W + k * M * M, M, M);
+  if (job->C) NAME(pack)(w, J, M, (const REAL *)job->C + k * M * N, M, N);
+  return (NAME(Chunk)){k, b, n, (n + V - 1) / V, J,
     (const REAL *)job->s + k * job->s_stride[0] + b * job->s_stride[1], (const REAL *)job->z0 + (k * job->B + b) * M,
     (const REAL *)job->A + k * M, (const REAL *)job->h + k * M, (const REAL *)job->lower + k * M,
     (REAL *)job->marks + k * job->marked * M * job->B + b, w};
@@ -287,7 +295,7 @@ static void NAME(step)(const Job *job, const NAME(Chunk) *c, I t, const vec *y, 
       next[q] = c->A[i] * z + c->h[i];
       if (!job->C) next[q] += x[M * nv + q];
     }
-  NAME(multiply)(nv, 1, M, c->J, c->w, x, next);
+  NAME(multiply)(nv, M, c->J, c->w, x, next, next);
 }
 
 static void NAME(forward)(const Job *job, I k, I chunk, void *memory) {
@@ -309,18 +317,19 @@ static void NAME(backward)(const Job *job, I k, I chunk, void *memory) {
   const I piece = k * ((B + job->lanes - 1) / job->lanes) + chunk, *gs = job->grad_stride;
   const I gp = rows_of(M), xp = rows_of(M + N); // rows of a step
   vec *const sum = memory, *g = sum + 3 * M * most;
-  REAL *w = (REAL *)(g + (block + 2) * (gp + xp) * most), *wt = w + xp * (M + N); // W and C side by side, and transposed
+  REAL *w = (REAL *)(g + ((block + 2) * gp + (block + 3) * xp) * most), *wt = w + xp * (M + N); // W and C side by side, and transposed
   const NAME(Chunk) c = NAME(open)(job, k, chunk, w);
   const I n = c.n, nv = c.nv, J = c.J, gstep = gp * nv, xstep = xp * nv, out = job->ds && job->C ? J : M;
   vec *x = g + (block + 1) * gstep; // g and x of a block: G_t, one more than steps; z_{t-1}, then phi(z_{t-1}) and s_t
-  vec *extra = x + block * xstep, *u = extra + gstep, *room = u + xstep;
+  vec *extra = x + block * xstep, *u = extra + gstep, *room = u + xstep, *zero = room + xstep;
   const REAL *grad = (const REAL *)job->grad + k * gs[0] + c.b * gs[1];
   REAL *dWC = job->dWC ? (REAL *)job->dWC + piece * M * J : NULL, *ds = (REAL *)job->ds + k * T * N * B + c.b;
   for (I j = 0; j < M; j++)
-    for (I i = 0; i < round_up(out, R); i++) // rows of the transpose are columns of W and C, found in the packed w
-      wt[(i / R * M + j) * R + i % R] = i < out ? w[(j / R * J + i) * R + j % R] : 0;
+    for (I i = 0; i < round_up(out, tile_of(out)); i++)
+      wt[at(i, j, M, tile_of(out))] = i < out ? w[at(j, i, J, tile_of(M))] : 0;
   if (dWC) memset(dWC, 0, (size_t)(M * J) * sizeof(REAL));
   memset(sum, 0, (size_t)(3 * M * nv) * sizeof(vec));
+  memset(zero, 0, (size_t)xstep * sizeof(vec));
   memset(g + (T - (T - 1) / block * block) * gstep, 0, (size_t)gstep * sizeof(vec)); // nothing comes from after the end
 
   for (I begin = (T - 1) / block * block, end = T; end > 0; end = begin, begin -= block) {
@@ -338,7 +347,7 @@ static void NAME(backward)(const Job *job, I k, I chunk, void *memory) {
         NAME(load)(extra, M, n, nv, grad + (t - T + job->last) * gs[2], gs[1], gs[3]);
         for (I q = 0; q < M * nv; q++) now[q] += extra[q];
       }
-      NAME(multiply)(nv, 0, out, M, wt, now, u);
+      NAME(multiply)(nv, out, M, wt, now, zero, u);
       NAME(clear)(u, M, n, nv);
       for (I i = 0; i < M; i++)
         for (I q = i * nv; q < (i + 1) * nv; q++) {

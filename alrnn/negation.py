@@ -26,7 +26,7 @@ def limits(valences: Sequence[float], words: int, negated: float) -> NegationLim
     r"""The best affine prediction of S = sum_i n_i v_i is (1 - 2 negated) sum_i v_i: it passes over every "not".
 
     Assumes `words` valences v_i drawn independently from the list `valences`, each as likely as its opposite, none 0;
-    n_i = -1 with probability `negated`, where a "not" stands before the word, else +1; and texts that are right-aligned.
+    n_i = -1 with probability `negated`, where a "not" stands before the word, else +1; and right-aligned texts.
 
     Proof, for any weights on any word at any step. S - (1 - 2 negated) sum v = sum_i v_i (n_i - E n_i) has to be
     uncorrelated with each input, "word w stands at step t". If that is not word i, the sign of v_i is free of it, and
@@ -34,7 +34,7 @@ def limits(valences: Sequence[float], words: int, negated: float) -> NegationLim
     1 - (1 - 2 negated)^2 = 4 negated (1 - negated) of the variance of S is out of reach, and the rest is reached.
 
     Cross-entropy: turning all valences over turns the class over, so by convexity the weights of its optimum, too, are
-    odd in the valence and 0 on "not" and on neutral words. They need not be in proportion to the valences, so `accuracy`
+    odd in the valence and 0 on "not" and on neutral words. They need not be in proportion to the valences. `accuracy`
     is that of sign(sum v), by the joint law of both sums, a tie counted half; fitted weights come out close to it.
     """
     v = torch.as_tensor(valences, dtype=torch.float64)

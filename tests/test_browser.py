@@ -102,6 +102,7 @@ def reader(browser: Browser, site: str) -> Iterator[Callable[[str, str, int], Vi
         page.on("console", said)
         page.on("pageerror", lambda error: visit.troubles.append(f"uncaught: {error}"))
         page.on("requestfailed", lambda request: visit.troubles.append(f"asks another host: {request.url[:200]}"))
+        Handler.refused.clear()
         page.goto(f"{site}/{name}.html")
         page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
         if page.locator(".math").count():

@@ -143,6 +143,12 @@ def test_weight() -> None:
 
 
 @every_page
+def test_no_page_is_large(page: str) -> None:
+    """With the frames of its sliders, which are part of it."""
+    assert (HTML / f"{page}.html").stat().st_size < 3_000_000
+
+
+@every_page
 def test_math_is_handed_to_mathjax(page: str) -> None:
     """Not left as dollars, and the page loads what draws it."""
     math = re.findall(r'class="math notranslate[^"]*">(.*?)</(?:span|div)>', html(page), re.DOTALL)

@@ -3,15 +3,12 @@ r"""The book's own Sphinx extension, named in _config.yml: what every page of th
 - The scripts that draw math and move sliders, copied out of tools/web/node_modules: no page asks another host.
 - A description, from the page's first lines, and the picture that goes with a link to it.
 - Displayed formulas reach MathJax as they stand in the notebook; Sphinx would wrap a matrix so that \tag fails in it.
-- Docstrings, which are plain text, are read as such: `z_t` is code, z_ no link.
-- What the theme and Sphinx write that a screen reader stumbles on, mended.
 - The directive `status`: a table of when each notebook ran, for how long and on what.
 """
 
 from __future__ import annotations
 
 import html
-import inspect
 import json
 import re
 import shutil
@@ -126,72 +123,6 @@ def keep_formulas(app: Sphinx, doctree: nodes.document) -> None:
             block["nowrap"] = True
 
 
-ACCESSIBLE = [  # (what is written, what is to stand there)
-    (
-        r'(<div class="bd-sidebar-primary[^"]*")',
-        r'\1 role="navigation" aria-label="Book"',
-    ),  # a landmark
-    (r'(<button class="btn search-button-field[^>]*?) aria-label="Search"', r"\1"),  # its text says more
-    (r'(<summary) aria-label="Toggle hidden content"', r"\1"),  # likewise
-    (r'role="doc-biblioentry"', 'role="listitem"'),  # the former is withdrawn
-    (r'<th( class="blank[^"]*")? ?>(?:&nbsp;)?</th>', r"<td\1></td>"),  # an empty corner of a table heads nothing
-    # A signature's arguments, one a line, are a definition list without terms.
-    (r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>", lambda found: f'<div class="arguments">\n{no_definitions(found[1])}</div>'),
-]
-
-
-def no_definitions(items: str) -> str:
-    return items.replace("<dd>", "<div>").replace("</dd>", "</div>")
-
-
-def mend(app: Sphinx, exception: Exception | None) -> None:
-    for path in [] if exception else Path(app.outdir).rglob("*.html"):
-        text = path.read_text("utf-8")
-        for written, better in ACCESSIBLE:
-            text = re.sub(written, better, text)
-        path.write_text(text, encoding="utf-8")
-
-
-SECTIONS = ("Args:", "Returns:", "Raises:")  # left to napoleon
-
-
-def read_as_text(app: Sphinx, what: str, name: str, obj: object, options: object, original: list[str]) -> None:
-    """Make reStructuredText of a docstring: code stays code, formulas on lines of their own are shown as they are."""
-    lines = [line for long in original for line in one_argument_a_line(long, obj)]
-    text: list[str] = []
-    inside = ""  # what the indented lines at hand are: a section, a list, a formula, or the rest of a sentence
-    for i, line in enumerate(lines):
-        before = lines[i - 1] if i else ""
-        indented = line.startswith("    ")
-        if indented and not inside:
-            inside = "formula" if not before.strip() else before if before in SECTIONS else "list"
-            if inside == "list" and not before.endswith(":"):
-                inside = "sentence"
-            text += {"formula": ["::", ""], "list": [""]}.get(inside, [])
-        elif not indented and line.strip():
-            text += [""] if inside == "list" else []
-            inside = ""
-        if inside != "formula":
-            parts = line.split("`")
-            parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
-            line = "``".join(parts)
-        if inside == "sentence":
-            line = line.strip()
-        if inside == "list" and indented:
-            line = f"- {line.strip()}" if not line.startswith("     ") else f"  {line.strip()}"
-        text.append(line)
-    original[:] = text
-
-
-def one_argument_a_line(line: str, obj: object) -> list[str]:
-    """Several arguments may share a line of a docstring, as in "input_size: N. hidden_size: M."; napoleon wants one."""
-    if not callable(obj) or not line.startswith("    "):
-        return [line]
-    names = "|".join(map(re.escape, inspect.signature(obj).parameters))
-    first, *others = re.split(rf"[.,;]\s(?=(?:{names}): )", line)
-    return [first, *(f"    {other}" for other in others)]
-
-
 class Status(SphinxDirective):
     """A table of executed/status.json, which tools/execute.py writes."""
 
@@ -214,10 +145,8 @@ class Status(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("status", Status)
     app.connect("config-inited", set_address)
-    app.connect("autodoc-process-docstring", read_as_text, priority=400)  # before napoleon, which finds the sections
     app.connect("doctree-read", keep_formulas)
     app.connect("html-page-context", add_description)
     app.connect("build-finished", draw_card)
     app.connect("build-finished", copy_scripts)
-    app.connect("build-finished", mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -62,7 +62,8 @@ class Batch:
 class Task:
     """A task. Subclasses set the attributes, keep the arguments they are made with by name, and implement `sample`.
 
-    inputs: "words" where s holds words. chance: the score of the best constant answer. metric: "mse" (lower is better) or "accuracy" (higher is better).
+    inputs: "words" where s holds words. chance: the score of the best constant answer.
+    metric: "mse" (lower is better) or "accuracy" (higher is better).
     """
 
     name: ClassVar[str]

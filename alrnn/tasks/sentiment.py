@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -70,7 +71,7 @@ class GeneratedSentiment(Texts):
     valence = torch.tensor([v for v, group in VALENCE.items() for _ in group] + [0] * (len(NEUTRAL) + 2)).float()
     negator = words.index("not")
 
-    def __init__(self, valenced: int = 11, neutral: tuple[int, int] = (5, 15), negated: float = 0.25):
+    def __init__(self, valenced: int = 9, neutral: tuple[int, int] = (4, 10), negated: float = 0.25):
         if not isinstance(valenced, int) or valenced < 1 or valenced % 2 == 0:
             raise ValueError(f"valenced must be an odd integer of at least 1, got {valenced!r}")
         if not 0 <= neutral[0] <= neutral[1]:
@@ -163,7 +164,7 @@ class Sentiment(Texts):
         number = {word: i for i, word in enumerate(self.words)}
         s = np.full((len(texts), self.length), -1)
         for row, text in zip(s, texts, strict=True):
-            found = [number.get(word, 0) for word in (split(text) if isinstance(text, str) else text)[-self.length :]]
+            found = [number.get(word, 0) for word in (tokens(text) if isinstance(text, str) else text)[-self.length :]]
             row[self.length - len(found) :] = found
         return torch.from_numpy(s)
 
@@ -185,11 +186,12 @@ class Sentiment(Texts):
         return Batch(s, label[:, None], torch.ones(len(label), 1))
 
 
-def split(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
     """The words of a text as written; its HTML line breaks are blanks."""
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)*|[.!?]", text.lower().replace("<br />", " "))
+    found = re.findall(r"[^\W_]+(?:'[^\W_]+)*|[.!?]", text.lower().replace("<br />", " "))
+    return list(map(sys.intern, found))  # millions of words, of which few differ: each is kept once
 
 
 def _mixed(texts: list[str], labels: np.ndarray) -> tuple[list[list[str]], np.ndarray]:
     order = np.random.default_rng(0).permutation(len(texts))
-    return [split(texts[i]) for i in order], labels[order]
+    return [tokens(texts[i]) for i in order], labels[order]
