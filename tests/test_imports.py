@@ -23,6 +23,7 @@ HOUSE: dict[str, set[str]] = {
     "tasks": {"checks", "datasets"},
     "train": {"model", "tasks"},
     "theory": {"model"},
+    "negation": {"theory"},
     "modes": {"model"},
     "fixedpoints": {"modes"},
     "regions": {"fixedpoints"},
