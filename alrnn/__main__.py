@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweep.add_argument("task", choices=experiments.EXPERIMENTS)
     sweep.add_argument("--out", required=True, metavar="FILE", help="the table (CSV)")
     sweep.add_argument("--P", type=int, nargs="+", help="these numbers of nonlinear units; those above M are left out")
-    sweep.add_argument("--seeds", type=int, default=10, help="seeds 0, 1, ... of AL-RNNs (default 10)")
+    sweep.add_argument("--seeds", type=int, help="seeds 0, 1, ... of AL-RNNs (default 10, for smnist 3)")
     sweep.add_argument("--baseline-seeds", type=int, default=3, help="seeds of RNN, GRU, LSTM (default 3)")
     sweep.add_argument("--steps", type=int, help="training steps instead of the experiment's own")
     sweep.add_argument("--jobs", type=int, default=1, help="jobs at once (default 1)")
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         run_sweep(given) if given.command == "sweep" else show_data(given.name)
-    except (ValueError, datasets.DataError) as error:
+    except (ValueError, OSError, datasets.DataError) as error:
         raise SystemExit(f"alrnn {given.command}: {error}") from None
 
 
@@ -46,9 +46,8 @@ def run_sweep(given: argparse.Namespace) -> None:
         chosen = [e.with_sizes(given.P) for e in chosen]
     if given.steps is not None:
         chosen = [replace(e, fit=e.fit | {"steps": given.steps}) for e in chosen]
-    table = experiments.run(
-        chosen, given.out, given.seeds, given.baseline_seeds, given.jobs, given.backend, given.batch
-    )
+    seeds = experiments.SEEDS.get(given.task, 10) if given.seeds is None else given.seeds
+    table = experiments.run(chosen, given.out, seeds, given.baseline_seeds, given.jobs, given.backend, given.batch)
     print(f"{given.out}: {len(table)} nets")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .checks import check_input, check_words, integer
 from .recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
@@ -31,17 +31,21 @@ class Init:
     Kinds (what the linear units among the first `units` get on top of the noise in W):
         paper: nothing; A and h are drawn like W, all near zero (the authors' start).
         slow: W_ii = value, one slow mode each.
-        rotation: 2x2 rotations of radius `value`, angles spread evenly over 0..pi; an odd unit left over gets `value`.
+        rotation: 2x2 rotations of radius `value` by the first of `angles`, by default spread evenly over 0..pi; an odd
+            unit left over gets `value`.
         spread: W_ii = exp(-1/time constant), time constants log-spaced over `time_constants` steps.
     PWL units among the first `units` get W_ii = pwl. With pwl = 1 that is the identity of Le, Jaitly & Hinton (2015),
-    without which P = M starts with no memory at all and is no fair baseline.
+    without which P = M starts with no memory at all and is no fair baseline. `opposite` gives P = M what linear units
+    have: PWL units in pairs z, -z, each of which acts as one linear unit, as max(z, 0) - max(-z, 0) = z.
     """
 
     kind: Literal["paper", "slow", "rotation", "spread"] = "paper"
     units: int | None = None  # how many units carry the structure, from the first; None: all
     value: float = 1.0  # self-weight or radius
     pwl: float = 0.0  # self-weight of the PWL units among them
+    opposite: int | None = None  # how many PWL units, from the first, start in opposite pairs with the kind's structure
     time_constants: tuple[float, float] = (2.0, 60.0)  # steps
+    angles: tuple[float, ...] | None = None  # radians a step, one for each pair of linear units or more
     W: float = 0.01
     C: float = 0.1
     D: float = 0.1
@@ -50,11 +54,14 @@ class Init:
     def __post_init__(self) -> None:
         if self.kind not in ("paper", "slow", "rotation", "spread"):
             raise ValueError(f"init must be one of paper, slow, rotation, spread, got {self.kind!r}")
-        if self.units is not None:
-            integer("units", self.units, 0)
+        for name in ("units", "opposite"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 0)
         low, high = self.time_constants
         if not 0 < low <= high < math.inf:
             raise ValueError(f"time_constants must be two rising numbers of steps above 0, got {self.time_constants}")
+        if self.angles is not None and not all(math.isfinite(angle) for angle in self.angles):
+            raise ValueError(f"angles must be finite, got {self.angles}")
         for name in ("value", "pwl", "W", "C", "D", "threshold"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
@@ -74,6 +81,11 @@ class Init:
         if self.kind != "paper":
             W[:linear, :linear] += self._structure(linear)
         W.diagonal()[M - P : units] += self.pwl
+        if self.kind != "paper" and self.opposite:
+            pairs = min(self.opposite, P) // 2
+            first, second, both = (slice(M - P + i * pairs, M - P + j * pairs) for i, j in ((0, 1), (1, 2), (0, 2)))
+            W[both, both] += torch.kron(torch.tensor([[1, -1], [-1, 1]]), self._structure(pairs))
+            normal["C"][second] = -normal["C"][first]
         return {
             "A": near_zero * normal["A"] * pwl,
             "W": W,
@@ -90,7 +102,10 @@ class Init:
             low, high = self.time_constants
             tau = torch.logspace(math.log10(low), math.log10(high), n, dtype=torch.float64)
             return torch.diag(torch.exp(-1 / tau))
-        angles = torch.linspace(0, math.pi, n // 2, dtype=torch.float64)
+        if self.angles is not None and len(self.angles) < n // 2:
+            raise ValueError(f"{n} linear units turn in {n // 2} pairs, got {len(self.angles)} angles")
+        evenly = torch.linspace(0, math.pi, n // 2, dtype=torch.float64)
+        angles = evenly if self.angles is None else torch.tensor(self.angles[: n // 2], dtype=torch.float64)
         cos, sin = angles.cos(), angles.sin()
         blocks = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
         rest = [torch.ones(1, 1, dtype=torch.float64)] if n % 2 else []
@@ -146,21 +161,27 @@ class ALRNN(nn.Module):
         self.register_buffer("lower", torch.zeros(M, dtype=self.W.dtype).masked_fill(~pwl, -torch.inf))
 
     def forward(self, s: Tensor, z0: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Run on input s (B, T, N) from state z0 (B, M), zero by default.
+        """Run on input s (B, T, N), or on words (B, T) as in `look_up`, from state z0 (B, M), zero by default.
 
         Returns:
             y (B, T, O) and z (B, T, M); z[:, t] is the state after s[:, t].
 
         Raises:
-            ValueError: wrong shape, B = 0 or T = 0, another device, or NaN or infinite values in s or z0.
+            ValueError: wrong shape, B = 0 or T = 0, another device, or NaN or infinite values in s or z0; words out of
+                range, or words that start late from a state z0.
             TypeError: a dtype other than the weights'.
         """
-        check_input("s", s, self.W, ("B", "T", self.input_size))
+        words = check_words(s, self.W, ("B", "T"), self.input_size)
+        if not words:
+            check_input("s", s, self.W, ("B", "T", self.input_size))
         if z0 is None:
-            z0 = s.new_zeros(s.shape[0], self.hidden_size)
+            z0 = self.W.new_zeros(s.shape[0], self.hidden_size)
+        elif words and (s < 0).any():
+            raise ValueError("texts that start late (-1) start from state zero: leave z0 out")
         check_input("z0", z0, self.W, (s.shape[0], self.hidden_size))
         A, W, C, h, lower = (x.unsqueeze(0) for x in (self.A * self.pwl, self.W, self.C, self.h, self.lower))
-        z = recurrence(s, z0.unsqueeze(0), A, W, C, h, lower)[0]
+        drive = look_up(s.unsqueeze(0), C, h) if words else s
+        z = recurrence(drive, z0.unsqueeze(0), A, W, None if words else C, h, lower)[0]
         return z @ self.D.mT + self.b, z
 
     def jacobian(self, bits: Tensor | Sequence[int]) -> Tensor:
@@ -219,7 +240,9 @@ class Ensemble(nn.Module):
         return parts
 
     def forward(self, s: Tensor, last: int | None = None) -> tuple[Tensor, Tensor]:
-        """Run from state zero on s (B, T, N) or (K, B, T, N); `last` keeps only the last steps, L = last or T.
+        """Run from state zero on s (B, T, N) or (K, B, T, N), or on words, (B, T) or (K, B, T), as in `look_up`.
+
+        `last` keeps only the last steps, L = last or T.
 
         Returns:
             y (K, B, L, O) and z (K, B, L, M).
@@ -228,11 +251,15 @@ class Ensemble(nn.Module):
             ValueError, TypeError: as ALRNN.
         """
         p = self.parts()
-        K, _, N = p["C"].shape
-        each = isinstance(s, Tensor) and s.dim() == 4
-        check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
-        z0 = s.new_zeros(len(self.theta), s.shape[-3], p["W"].shape[-1])
-        z = recurrence(s, z0, p["A"], p["W"], p["C"], p["h"], self.lower, last)
+        K, M, N = p["C"].shape
+        shape: tuple[int | str, ...] = (K, "B", "T") if isinstance(s, Tensor) and s.dim() == 3 else ("B", "T")
+        words = check_words(s, self.theta, shape, N)
+        if not words:
+            each = isinstance(s, Tensor) and s.dim() == 4
+            check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
+        drive = look_up(s, p["C"], p["h"]) if words else s
+        z0 = drive.new_zeros(K, drive.shape[-3], M)
+        z = recurrence(drive, z0, p["A"], p["W"], None if words else p["C"], p["h"], self.lower, last)
         y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
         return y.permute(0, 3, 1, 2), z
 
@@ -246,29 +273,18 @@ class Ensemble(nn.Module):
                     getattr(net, name).copy_(value)
 
 
-def integer(name: str, value: object, low: int, high: int | None = None, named: str = "") -> int:
-    """The value as an int, if it is an integer (also one of numpy's) from low to high; else one clear error."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = low - 1
-    if number < low or (high is not None and number > high):
-        span = f"of at least {low}" if high is None else f"from {low} to {f'{named} = ' if named else ''}{high}"
-        raise ValueError(f"{name} must be an integer {span}, got {value!r}")
-    return number
+def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
+    """The drive C s_t of one-hot inputs s_t given in short, as column numbers of C: a word's vector is its column.
 
+    Where a text has not begun yet, -1, the drive is -h: it takes back h, so that a state of zero stays exactly zero.
 
-def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
-    """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
-    if not isinstance(x, Tensor) or x.dtype != like.dtype:
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
-    fits = x.dim() == len(shape) and all(isinstance(m, str) or n == m for n, m in zip(x.shape, shape, strict=True))
-    if not fits:
-        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
-    if x.numel() == 0:
-        raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
-    if x.device != like.device:
-        raise ValueError(f"{name} is on {x.device}, the net on {like.device}")
-    if not (torch.isfinite(x.sum()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has only finite terms
-        raise ValueError(f"{name} contains NaN or infinite values")
+    Args:
+        words: (B, T) or (K, B, T). C: (K, M, N). h: (K, M).
+
+    Returns:
+        (K, B, T, M), an input for `recurrence` that is added to the state as it is (C = None).
+    """
+    K, M, N = C.shape
+    table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
+    index = words % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
+    return table.index_select(0, index.flatten()).view(*index.shape, M)

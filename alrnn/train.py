@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
 from . import __version__
-from .model import ALRNN, Ensemble, Init, integer
+from .checks import integer
+from .model import ALRNN, Ensemble, Init
 from .tasks import Batch, Task
 from .tasks.base import HELD_OUT, TRAINING
 
@@ -182,7 +183,8 @@ def evaluate(
     ensemble = Ensemble(nets)
     _check_sizes(nets, task)
     batch = batch.to(ensemble.lower)
-    y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk, dim=-3)]
+    trials = batch.weight.dim() - 2  # the dimension that counts them
+    y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk, dim=trials)]
     return (score or task.score)(torch.cat(y, dim=1), batch)
 
 
@@ -212,7 +214,8 @@ class Sweep:
         net = ("input_size", "hidden_size", "nonlinear_size", "output_size", "seed")
         nets = [{name: getattr(n, name) for name in net} | {"init": asdict(n.init)} for n in self.nets]
         table = self.table.astype(object).where(self.table.notna(), None).to_dict("list")  # None: missing
-        text = np.array([json.dumps(x) for x in (nets, table, self.table.dtypes.astype(str).to_dict())])
+        parts = nets, table, self.table.dtypes.astype(str).to_dict()
+        text = np.array([json.dumps(x, default=np.generic.item) for x in parts])
         with open(path, "wb") as file:
             np.savez(file, text=text, theta=Ensemble(self.nets).theta.detach().cpu().numpy())
 
@@ -223,8 +226,8 @@ class Sweep:
             theta, text = torch.from_numpy(file["theta"]), [json.loads(x) for x in file["text"].tolist()]
         nets = []
         for net in text[0]:
-            net["init"]["time_constants"] = tuple(net["init"]["time_constants"])
-            nets.append(ALRNN(**net | {"init": Init(**net["init"])}).to(theta.dtype))
+            start: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in net["init"].items()}
+            nets.append(ALRNN(**net | {"init": Init(**start)}).to(theta.dtype))
         ensemble = Ensemble(nets)
         with torch.no_grad():
             ensemble.theta.copy_(theta)

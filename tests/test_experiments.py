@@ -17,7 +17,7 @@ import torch
 import alrnn
 from alrnn import Init, baselines
 from alrnn.__main__ import main
-from alrnn.experiments import EXPERIMENTS, Experiment, read, run
+from alrnn.experiments import EXPERIMENTS, Experiment, image_angles, read, run
 from alrnn.tasks import Adding, FixedCopy
 from alrnn.tasks.base import TRAINING
 
@@ -191,6 +191,16 @@ def test_other_settings_are_kept_apart(tmp_path, other):
     assert run([NETS, other], path, seeds=1).equals(both)
 
 
+def test_nets_from_before_there_was_a_setting_count_as_its_default(tmp_path):
+    path = tmp_path / "table.csv"
+    old = run([NETS], path, seeds=1).drop(columns="init_angles")
+    old.to_csv(path, index=False)
+    angles = replace(NETS, init=replace(NETS.init, kind="rotation", angles=(0.1, 0.2)))
+    table = run([NETS, angles], path, seeds=1)
+    pd.testing.assert_frame_equal(table.head(3)[old.columns.tolist()], old)
+    assert table.init_angles.tolist() == [""] * 3 + ["(0.1, 0.2)"] * 3
+
+
 def test_more_seeds_and_sizes_only_add(tmp_path):
     path = tmp_path / "table.csv"
     run([NETS.with_sizes([2, 9])], path, seeds=1)
@@ -235,12 +245,35 @@ def test_the_experiments_are_fair_and_complete(name):
     for task in {id(e.task): e for e in chosen}.values():
         same = [e for e in chosen if type(e.task) is type(task.task) and e.task.settings() == task.task.settings()]
         assert any(list(e.models) == list(baselines.MODELS) for e in same)
-        for M in {e.M for e in same}:
-            full = [e.init.pwl for e in same if e.M == M and M in e.sizes]
-            assert sorted(full) == [0, 1], "P = M needs the identity and the plain start"
+        for M in {e.M for e in same} - {1}:  # M = 1 is a bag of words
+            full = {e.init.pwl for e in same if e.M == M and M in e.sizes}
+            assert min(full) == 0 and 0.9 <= max(full) <= 1, "P = M needs a start with memory and the plain start"
             assert any(0 in e.sizes and 1 in e.sizes for e in same if e.M == M)
     rows = pd.DataFrame([e.settings(kind, 0) for e in chosen for kind in (*e.sizes, *e.models)])
     assert not rows.duplicated().any()
+
+
+@pytest.mark.parametrize("size", [8, 14])
+def test_each_pair_of_units_is_tuned_to_its_wave(size):
+    """Of the pairs that turn by these angles, an image of one plane wave drives that of its own angle furthest."""
+    angles = image_angles(size, 12)
+    net = alrnn.ALRNN(1, 24, 0, 1, init=Init("rotation", angles=angles, W=0.0))
+    net.C.data[:] = torch.tensor([1.0, 0.0]).repeat(12)[:, None]
+    row, column = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    slow = [(0, 0), (0, 1), (1, 0), (1, -1), (1, 1), (0, 2), (2, 0)]
+    assert angles[0] == 0 and set(angles[1:3]) == {2 * math.pi / size, 2 * math.pi / size**2}
+    for j, k in slow:
+        wave = torch.cos(2 * math.pi * (j * column + k * row) / size)
+        reached = net(wave.reshape(1, -1, 1))[1][0, -1].detach().view(12, 2).norm(dim=1)
+        assert angles[reached.argmax()] == pytest.approx(2 * math.pi * (j * size + k) / size**2), (j, k)
+
+
+def test_seeds_by_default(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(alrnn.experiments, "run", lambda *arguments: asked.append(arguments[2:4]) or [])
+    for name, *more in (["adding"], ["smnist"], ["smnist", "--seeds", "5", "--baseline-seeds", "0"]):
+        main(["sweep", name, "--out", "none.csv", *more])
+    assert asked == [(10, 3), (3, 3), (5, 0)]
 
 
 def test_sizes_on_request():
@@ -272,6 +305,22 @@ def test_errors_are_one_line(tmp_path):
         main(["sweep", "adding", "--out", str(tmp_path / "new.csv"), "--seeds", "1", "--P", "1", "--steps", "0"])
 
 
+def test_a_place_that_cannot_be_written_is_told_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(Experiment, "train", lambda *_: pytest.fail("trained for nothing"))
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file" / "table.csv", tmp_path):  # in what is no folder; a folder itself
+        with pytest.raises(SystemExit, match=r"alrnn sweep: \[Errno \d+\]"):
+            main(["sweep", "adding", "--out", str(out), "--seeds", "1"])
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for a read-only folder, which root may write to
+    with pytest.raises(SystemExit, match="alrnn sweep: .* cannot be written to"):
+        main(["sweep", "adding", "--out", str(tmp_path / "table.csv"), "--seeds", "1"])
+
+
+def test_training_leaves_the_process_as_it_was():
+    NETS.train([0], [0])
+    assert torch.tensor(1e-30) * torch.tensor(1e-10) > 0, "denormals must still work outside the kernel"
+
+
 # Baselines
 
 
@@ -283,20 +332,21 @@ def test_parameters_are_counted(model):
 
 
 def test_equal_parameters_at_the_full_sizes():
-    """Within 2% wherever sizes are fine enough for it (M = 50), and never nearer with another size."""
+    """Within 4% wherever sizes are fine enough for it (M = 50), and never nearer with another size."""
     for e in (e for make in EXPERIMENTS.values() for e in make() if e.models):
         net = alrnn.ALRNN(e.task.input_size, e.M, e.M, e.task.output_size)
         count = sum(p.numel() for p in net.parameters())
         for model in e.models:
             row = e.settings(model, 0)
-            built = baselines.Baseline(model, e.task.input_size, row["M"], e.task.output_size)
+            built = baselines.Baseline(model, e.task.input_size, row["M"], e.task.output_size, inputs=e.task.inputs)
             mine = sum(p.numel() for p in built.parameters())
             assert mine == row["parameters"]
-            assert e.M < 50 or abs(mine / count - 1) < 0.02, (model, e.task.name)
-            if model == "rnn":
+            assert e.M < 50 or abs(mine / count - 1) < 0.04, (model, e.task.name)
+            if model == "rnn" and e.task.inputs == "numbers":
                 assert mine == count and row["M"] == e.M
             for size in (row["M"] - 1, row["M"] + 1):
-                near = baselines.parameters(model, e.task.input_size, max(1, size), e.task.output_size)
+                sizes = (e.task.input_size, max(1, size), e.task.output_size)
+                near = baselines.parameters(model, *sizes, e.task.inputs)
                 assert abs(near - count) >= abs(mine - count)
 
 

@@ -1,6 +1,7 @@
 """The net: against independent constructions, its initialisations, its ensembles, and what it refuses."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -262,6 +263,20 @@ def test_rotation_has_radius_and_angles(M, P):
     assert np.allclose(eigenvalues.abs(), 0.9) and np.allclose(eigenvalues.angle().abs().sort().values, sorted(angles))
 
 
+@pytest.mark.parametrize(("M", "P"), [(6, 0), (7, 2), (7, 5), (7, 7)])
+def test_rotation_takes_the_first_of_the_angles_given(M, P):
+    """Each pair turns its state by its own angle a step: the state after k steps is exp(i k angle) times the first."""
+    angles, n = (0.3, 0.05, 2.0), M - P
+    W = structure("rotation", M, P, value=0.9, angles=angles)
+    turned = torch.linalg.matrix_power(W, 4)[:n, :n].numpy()
+    for k in range(n // 2):
+        assert np.isclose(complex(*turned[2 * k : 2 * k + 2, 2 * k]), 0.9**4 * np.exp(4j * angles[k]))
+    assert n % 2 == 0 or np.isclose(turned[-1, -1], 0.9**4)
+    assert np.count_nonzero(turned) == 4 * (n // 2) + n % 2
+    with pytest.raises(ValueError, match="8 linear units turn in 4 pairs, got 3 angles"):
+        structure("rotation", 8, 0, angles=angles)
+
+
 def test_spread_has_log_spaced_time_constants():
     W = structure("spread", units=5, time_constants=(2.0, 32.0))
     tau = -1 / W.diagonal()[:5].log()
@@ -286,6 +301,25 @@ def test_all_pwl_with_identity_holds_positive_states():
     for pwl in (0.0, 1.0):
         net = ALRNN(1, 4, 4, 1, init=Init("slow", pwl=pwl, W=0.0, C=0.0))
         assert torch.equal(net(s, z0)[1][:, -1], pwl * z0)
+
+
+@pytest.mark.parametrize("kind", ["slow", "rotation", "spread"])
+@pytest.mark.parametrize(("M", "P", "opposite"), [(10, 10, 10), (11, 11, 99), (9, 6, 5)])
+def test_opposite_pairs_of_relus_are_a_linear_net(kind, M, P, opposite):
+    """While nothing breaks the pairs, they do what a net of linear units does, one for each pair."""
+    init = Init(kind, value=0.9, W=0.0, C=1.0, opposite=opposite)
+    net, pairs, s = ALRNN(2, M, P, 1, seed=3, init=init).double(), min(opposite, P) // 2, torch.randn(4, 30, 2).double()
+    linear = ALRNN(2, pairs, 0, 1, init=replace(init, opposite=None)).double()
+    linear.C.data[:] = net.C[M - P : M - P + pairs]
+    z, expected = net(s)[1][..., M - P :], linear(s)[1]
+    assert (z[..., :pairs] < 0).any() and (z[..., :pairs] > 0).any()
+    torch.testing.assert_close(z[..., :pairs], expected)
+    torch.testing.assert_close(z[..., pairs : 2 * pairs], -expected)
+    others = Init(kind, value=0.9, W=0.0, C=1.0).draw(M, P, 2, 1, seed=3)
+    rest = [i for i in range(M) if not M - P <= i < M - P + 2 * pairs]
+    assert torch.equal(others["W"][rest].float(), net.W[rest].float()) and torch.equal(
+        net.D.float(), others["D"].float()
+    )
 
 
 def test_standard_deviations_and_thresholds():
@@ -332,6 +366,55 @@ def test_ensemble_gradient_equals_that_of_its_nets():
         net(s)[0].square().sum().backward()
         expected = torch.cat([getattr(net, name).grad.flatten() for name in PARTS])
         torch.testing.assert_close(ensemble.theta.grad[k], expected, rtol=1e-11, atol=1e-11)
+
+
+def words_and_one_hot(B, T, N, seed, *K):
+    """Texts of any length from 1 to T, right-aligned, and the same as one-hot inputs with zeros before the text."""
+    generator = torch.Generator().manual_seed(seed)
+    words = torch.randint(N, (*K, B, T), generator=generator)
+    words[torch.arange(T) < torch.randint(T, (*K, B, 1), generator=generator)] = -1
+    return words, torch.nn.functional.one_hot(words + 1, N + 1)[..., 1:].double()
+
+
+@settings(max_examples=25, deadline=None)
+@given(N=sizes, M=sizes, B=sizes, T=sizes, seed=st.integers(0, 99), own=st.booleans(), data=st.data())
+def test_words_are_one_hot_inputs_that_begin_with_the_text(N, M, B, T, seed, own, data):
+    """Each text alone as one-hot inputs, from its first word on, gives the same states; before it, exactly 0."""
+    nets = [make(N, M, data.draw(st.integers(0, M)), 2, seed + k) for k in range(3)]
+    words, one_hot = words_and_one_hot(B, T, N, seed, *([3] if own else []))
+    y, z = Ensemble(nets)(words)
+    for k, net in enumerate(nets):
+        here, inputs = (words[k], one_hot[k]) if own else (words, one_hot)
+        y_k, z_k = net(here)
+        torch.testing.assert_close(z[k], z_k, rtol=1e-11, atol=1e-11)
+        assert (z_k[here < 0] == 0).all() and torch.equal(y_k[here < 0], net.b.expand((here < 0).sum(), -1))
+        for i in range(B):
+            start = int((here[i] < 0).sum())
+            y_alone, z_alone = net(inputs[i : i + 1, start:])
+            torch.testing.assert_close(y_k[i, start:], y_alone[0], rtol=1e-11, atol=1e-11)
+            torch.testing.assert_close(z_k[i, start:], z_alone[0], rtol=1e-11, atol=1e-11)
+
+
+def test_gradients_of_words_are_those_of_one_hot_inputs():
+    """All weights, h included, which must not learn from the steps before a text."""
+    nets = [make(4, 5, P, seed=P) for P in (0, 2, 5)]
+    words, one_hot = words_and_one_hot(6, 7, 4, 3)
+    ensemble = Ensemble(nets)
+    ensemble(words, last=1)[0].square().sum().backward()
+    for k, net in enumerate(nets):
+        for text, inputs in zip(words, one_hot, strict=True):
+            net(inputs[text >= 0][None])[0][:, -1].square().sum().backward()
+        expected = torch.cat([getattr(net, name).grad.flatten() for name in PARTS])
+        torch.testing.assert_close(ensemble.theta.grad[k], expected, rtol=1e-11, atol=1e-11)
+
+
+def test_words_from_a_state():
+    net, z0 = make(4, 5), normal(2, 5)
+    words, one_hot = torch.tensor([[0, 3, 1], [2, 2, 0]]), torch.eye(4).double()[torch.tensor([[0, 3, 1], [2, 2, 0]])]
+    torch.testing.assert_close(net(words, z0), net(one_hot, z0))
+    words[0, 0] = -1
+    with pytest.raises(ValueError, match="start from state zero: leave z0 out"):
+        net(words, z0)
 
 
 def test_ensemble_writes_back():
@@ -383,6 +466,8 @@ def test_numpy_integers_are_sizes():
         ({"units": 1.5}, "units must be"),
         ({"value": math.nan}, "value must be finite"),
         ({"W": math.inf}, "W must be finite"),
+        ({"opposite": 2.5}, "opposite must be an integer of at least 0, got 2.5"),
+        ({"angles": (0.0, math.nan)}, "angles must be finite"),
         ({"time_constants": (0.0, 5.0)}, "time_constants must be"),
         ({"time_constants": (9.0, 5.0)}, "time_constants must be"),
         ({"time_constants": (2.0, math.nan)}, "time_constants must be"),
@@ -404,7 +489,12 @@ S = torch.zeros(4, 9, 3)
         (S[:, :0], ValueError, r"s must hold at least one sequence and one step, got \(4, 0, 3\)"),
         (S[:0], ValueError, r"s must hold at least one sequence and one step, got \(0, 9, 3\)"),
         (S.double(), TypeError, "s must be a torch.float32 tensor, as the net's weights, got torch.float64"),
-        (S.long(), TypeError, "got torch.int64"),
+        (S.int(), TypeError, "got torch.int32"),
+        (S.long(), ValueError, "words s must have shape .*B, T.*, got"),
+        (torch.tensor([[0, 3]]), ValueError, "words must be from 0 to 2, .* got 0 to 3"),
+        (torch.tensor([[-2, 0]]), ValueError, "words must be from 0 to 2, or -1 .* got -2 to 0"),
+        (torch.tensor([[0, -1, 0]]), ValueError, "may stand only before the first word"),
+        (torch.zeros(4, 0, dtype=torch.int64), ValueError, r"hold at least one sequence and one step, got \(4, 0\)"),
         (S.numpy(), TypeError, "got ndarray"),
         (None, TypeError, "got NoneType"),
         (torch.where(torch.arange(9)[:, None] == 5, math.nan, S), ValueError, "s contains NaN"),

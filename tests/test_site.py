@@ -1,5 +1,6 @@
 """The built site: its pages are those of _toc.yml, and none shows an error. `make book` runs this after each build."""
 
+import html as html_module
 import json
 import re
 from pathlib import Path
@@ -59,6 +60,92 @@ def test_links_within_the_site_lead_somewhere(page: str) -> None:
     for address in re.findall(r'(?:href|src)="([^"#?]+)', html(page)):
         if not re.match(r"[a-z]+:|//|#", address):
             assert (folder / unquote(address)).exists(), address
+
+
+def fetched(text: str) -> list[str]:
+    """The addresses from which a browser fetches something by itself to show this HTML: all but the links in it."""
+    found = []
+    for tag, attributes in re.findall(r"<([a-z]+)((?:\s+[\w:-]+(?:=\"[^\"]*\")?)*)\s*/?>", text):
+        values = dict(re.findall(r'([\w:-]+)="([^"]*)"', attributes))
+        relation = set(values.get("rel", "").split())
+        names = {"a": [], "link": [] if relation & {"next", "prev", "canonical", "index", "search"} else ["href"]}
+        for name in names.get(tag, ["src", "srcset", "data", "poster", "href", "xlink:href", "action"]):
+            if name in values:
+                found.append(values[name])
+        found += in_styles(values.get("style", ""))
+    return found + [a for style in re.findall(r"<style[^>]*>(.*?)</style>", text, re.DOTALL) for a in in_styles(style)]
+
+
+def in_styles(css: str) -> list[str]:
+    css = re.sub(r"/\*.*?\*/", "", html_module.unescape(css), flags=re.DOTALL)
+    both = re.findall(r"""url\(\s*["']?([^"')]*)|@import\s+["']([^"']*)""", css)
+    return [first or second for first, second in both]
+
+
+def elsewhere(addresses: list[str]) -> list[str]:
+    return [a for a in addresses if re.match(r"(?!data:|blob:)[a-z]+:|//", a.strip(), re.IGNORECASE)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('<script async src="https://example.org/a.js"></script>', 1),
+        ('<img alt="" src="//example.org/a.png">', 1),
+        ('<link rel="stylesheet" href="HTTPS://example.org/a.css" />', 1),
+        ('<p style="background: url(&quot;http://example.org/a.png&quot;)">', 1),
+        ("<style>@import 'https://example.org/a.css'; @font-face {src: url(https://example.org/b.woff)}</style>", 2),
+        ('<a class="x" href="https://example.org">out</a><link rel="canonical" href="https://example.org/a.html">', 0),
+        ('<img src="data:image/png;base64,AAAA" alt="x"><script src="_static/a.js"></script><p style="margin: 0">', 0),
+    ],
+)
+def test_what_counts_as_another_host(text: str, found: int) -> None:
+    assert len(elsewhere(fetched(text))) == found
+
+
+@pytest.mark.parametrize("page", [path.relative_to(HTML).as_posix() for path in PAGES])
+def test_nothing_comes_from_another_host(page: str) -> None:
+    """Neither by the page's tags and styles nor by what its inline scripts name; the browser tests see what runs."""
+    text = (HTML / page).read_text("utf-8")
+    assert elsewhere(fetched(text)) == []
+    inline = "".join(re.findall(r"<script(?![^>]*application/vnd)[^>]*>(.*?)</script>", text, re.DOTALL))
+    assert not re.search(r"(https?:)?//[\w.-]+\.[a-z]{2,}/", inline)
+
+
+def test_styles_take_nothing_from_another_host() -> None:
+    sheets = sorted(HTML.rglob("*.css"))
+    assert sheets and [a for sheet in sheets for a in elsewhere(in_styles(sheet.read_text("utf-8")))] == []
+
+
+def test_the_theme_takes_nothing_from_another_host() -> None:
+    """No script names another one, a style or a font elsewhere; but for MathJax, whose own is for ancient browsers."""
+    scripts = [path for path in HTML.rglob("*.js") if "mathjax" not in path.parts]
+    pattern = r"https?://(?!github\.com|raw\.githubusercontent\.com)[^\"'` )]+/[^\"'` )]+\.(?:m?js|css|woff2?)\b"
+    named = {a for path in scripts for a in re.findall(pattern, path.read_text("utf-8"))}
+    assert scripts and not named
+
+
+def test_what_pages_ask_of_the_vendored_scripts_is_there() -> None:
+    vendor = HTML / "_static" / "vendor"
+    for name in ("mathjax/tex-mml-chtml.js", "require.js", "@jupyter-widgets/html-manager/dist/embed-amd.js"):
+        assert (vendor / name).stat().st_size > 10_000
+    manager = (vendor / "@jupyter-widgets/html-manager/dist/embed-amd.js").read_text("utf-8")
+    for font in re.findall(r'"([0-9a-f]{20}\.woff2)"', manager):
+        assert (vendor / "@jupyter-widgets" / font).exists()
+
+
+def test_weight() -> None:
+    """Bytes on disk; what a page shows is within its HTML or beside it."""
+    assert sum(path.stat().st_size for path in HTML.rglob("*") if path.is_file()) < 40e6
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        beside = {page.parent / unquote(a) for a in re.findall(r'<img [^>]*src="([^":?]+)["?]', text)}
+        assert len(text.encode()) + sum(path.stat().st_size for path in beside) < 3e6, page.name
+
+
+@every_page
+def test_no_page_is_large(page: str) -> None:
+    """With the frames of its sliders, which are part of it."""
+    assert (HTML / f"{page}.html").stat().st_size < 3_000_000
 
 
 @every_page

@@ -1,4 +1,4 @@
-"""Bring every notebook of the book into its one form: no outputs, the Colab link, the install cell.
+"""Bring every notebook of the book into its one form: no outputs, Colab link, install cell, numbered equations.
 
     python tools/notebooks.py            rewrite what differs
     python tools/notebooks.py --check    change nothing; name what differs and exit with 1
@@ -9,6 +9,8 @@ The repository's address is read from _config.yml, the one place where it stands
 from __future__ import annotations
 
 import argparse
+import itertools
+import re
 import sys
 from pathlib import Path
 
@@ -46,6 +48,20 @@ def colab_link(notebook: Path, root: Path = ROOT) -> str:
     return f"[Open in Colab](https://colab.research.google.com/github/{address})"
 
 
+def number_equations(cells: list) -> None:
+    r"""Write \tag{1}, \tag{2}, ... into displayed formulas: Jupyter, Colab and the site all show them as (1), (2)."""
+    number = itertools.count(1)
+
+    def tagged(match: re.Match) -> str:
+        formula = re.sub(r"\s*\\tag\{\d+\}", "", match[1])
+        end = len(formula.rstrip())
+        return f"$${formula[:end]} \\tag{{{next(number)}}}{formula[end:]}$$"
+
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\$\$(.+?)\$\$", tagged, cell.source, flags=re.DOTALL)
+
+
 def canonical(notebook: Path, root: Path = ROOT) -> str:
     """The text that the notebook's file should have."""
     nb = nbformat.read(notebook, as_version=4)
@@ -57,6 +73,7 @@ def canonical(notebook: Path, root: Path = ROOT) -> str:
     install = nbformat.v4.new_code_cell(install_line(root), id="install", metadata={"tags": ["remove-cell"]})
     cells = [cell for cell in nb.cells if cell.get("id") not in ("colab", "install")]
     nb.cells = [*cells[:1], link, install, *cells[1:]]
+    number_equations(nb.cells)
     nb.nbformat_minor = 5
     return nbformat.writes(nb, version=nbformat.NO_CONVERT) + "\n"
 

@@ -20,7 +20,8 @@ TRAINING = 2_000_000_000  # plus the net's seed
 class Batch:
     """Sequences with what is asked of the last L of their T steps. Leading dimension K optional, one entry per net.
 
-    s: input (B, T, N). target: (B, L, O) for squared error, class numbers (B, L) for cross-entropy.
+    s: input (B, T, N), or words (B, T): one-hot inputs by number, -1 before a text begins.
+    target: (B, L, O) for squared error, class numbers (B, L) for cross-entropy.
     weight: (B, L), how much each step counts. info: named facts per trial, (B, ...), for slicing and plots.
     """
 
@@ -44,10 +45,12 @@ class Batch:
         return Batch(self.s[index], self.target[index], self.weight[index], info)
 
     def to(self, *args: Any, **kwargs: Any) -> Batch:
-        """As Tensor.to; class numbers keep their dtype, info stays where it is."""
-        s = self.s.to(*args, **kwargs)
-        target = self.target.to(*args, **kwargs) if self.target.is_floating_point() else self.target.to(s.device)
-        return Batch(s, target, self.weight.to(*args, **kwargs), self.info)
+        """As Tensor.to; words and class numbers keep their dtype, info stays where it is."""
+        weight = self.weight.to(*args, **kwargs)
+        s, target = (
+            x.to(*args, **kwargs) if x.is_floating_point() else x.to(weight.device) for x in (self.s, self.target)
+        )
+        return Batch(s, target, weight, self.info)
 
     @staticmethod
     def per_net(batches: Sequence[Batch], index: Tensor) -> Batch:
@@ -60,12 +63,14 @@ class Batch:
 class Task:
     """A task. Subclasses set the attributes, keep the arguments they are made with by name, and implement `sample`.
 
-    chance: the score of the best constant answer. metric: "mse" (lower is better) or "accuracy" (higher is better).
+    inputs: "words" where s holds words. chance: the score of the best constant answer.
+    metric: "mse" (lower is better) or "accuracy" (higher is better).
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     tags: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[Literal["numbers", "words"]] = "numbers"
     input_size: int
     output_size: int
     chance: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import datasets
+from ..checks import integer
 from .base import Batch, Task
 
 
@@ -49,11 +51,14 @@ class SequentialMNIST(Task):
         ]:
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-        if not isinstance(blank, int) or blank < 0:
-            raise ValueError(f"blank must be an integer of at least 0, got {blank!r}")
-        self.by, self.size, self.data, self.permuted, self.blank = by, size, data, permuted, blank
+        self.by, self.size, self.data, self.permuted = by, size, data, permuted
+        self.blank = integer("blank", blank, 0)
         self.input_size = size if by == "row" else 1
-        self.parts = {split: (self._sequences(x), torch.from_numpy(y)) for split, (x, y) in _splits(data).items()}
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """All sequences (n, T, N), without the blank steps, and labels (n,), by split; read when first asked for."""
+        return {split: (self._sequences(x), torch.from_numpy(y)) for split, (x, y) in _splits(self.data).items()}
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n training digits drawn with replacement; s (n, T, N), target (n, 1); info: label (n,)."""
