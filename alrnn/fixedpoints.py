@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 from torch import Tensor
 
+from .checks import integer
 from .model import ALRNN
 from .modes import array, jacobians
 
@@ -106,8 +107,7 @@ def cycles(
     Raises:
         ValueError: wrong shapes, bits other than 0 and 1, or P k > 20 without sequences.
     """
-    if not isinstance(k, int) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    k = integer("k", k, 1)
     if sequences is None and net.nonlinear_size * k > ENUMERABLE:
         raise ValueError(
             f"P k = {net.nonlinear_size * k} bits make too many sequences to search all of them (P k <= {ENUMERABLE}): "

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .checks import check_input, check_words, integer
 from .recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
@@ -180,8 +180,8 @@ class ALRNN(nn.Module):
             raise ValueError("texts that start late (-1) start from state zero: leave z0 out")
         check_input("z0", z0, self.W, (s.shape[0], self.hidden_size))
         A, W, C, h, lower = (x.unsqueeze(0) for x in (self.A * self.pwl, self.W, self.C, self.h, self.lower))
-        s, C = look_up(s.unsqueeze(0), C, h) if words else (s, C)
-        z = recurrence(s, z0.unsqueeze(0), A, W, C, h, lower)[0]
+        drive = look_up(s.unsqueeze(0), C, h) if words else s
+        z = recurrence(drive, z0.unsqueeze(0), A, W, None if words else C, h, lower)[0]
         return z @ self.D.mT + self.b, z
 
     def jacobian(self, bits: Tensor | Sequence[int]) -> Tensor:
@@ -251,14 +251,15 @@ class Ensemble(nn.Module):
             ValueError, TypeError: as ALRNN.
         """
         p = self.parts()
-        (K, M, N), C = p["C"].shape, p["C"]
+        K, M, N = p["C"].shape
         shape: tuple[int | str, ...] = (K, "B", "T") if isinstance(s, Tensor) and s.dim() == 3 else ("B", "T")
-        if check_words(s, self.theta, shape, N):
-            s, C = look_up(s, C, p["h"])
-        else:
+        words = check_words(s, self.theta, shape, N)
+        if not words:
             each = isinstance(s, Tensor) and s.dim() == 4
             check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
-        z = recurrence(s, p["W"].new_zeros(K, s.shape[-3], M), p["A"], p["W"], C, p["h"], self.lower, last)
+        drive = look_up(s, p["C"], p["h"]) if words else s
+        z0 = drive.new_zeros(K, drive.shape[-3], M)
+        z = recurrence(drive, z0, p["A"], p["W"], None if words else p["C"], p["h"], self.lower, last)
         y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
         return y.permute(0, 3, 1, 2), z
 
@@ -272,19 +273,7 @@ class Ensemble(nn.Module):
                     getattr(net, name).copy_(value)
 
 
-def integer(name: str, value: object, low: int, high: int | None = None, named: str = "") -> int:
-    """The value as an int, if it is an integer (also one of numpy's) from low to high; else one clear error."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = low - 1
-    if number < low or (high is not None and number > high):
-        span = f"of at least {low}" if high is None else f"from {low} to {f'{named} = ' if named else ''}{high}"
-        raise ValueError(f"{name} must be an integer {span}, got {value!r}")
-    return number
-
-
-def look_up(words: Tensor, C: Tensor, h: Tensor) -> tuple[Tensor, None]:
+def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
     """The drive C s_t of one-hot inputs s_t given in short, as column numbers of C: a word's vector is its column.
 
     Where a text has not begun yet, -1, the drive is -h: it takes back h, so that a state of zero stays exactly zero.
@@ -293,42 +282,9 @@ def look_up(words: Tensor, C: Tensor, h: Tensor) -> tuple[Tensor, None]:
         words: (B, T) or (K, B, T). C: (K, M, N). h: (K, M).
 
     Returns:
-        (K, B, T, M), an input that `recurrence` adds to the state as it is, and None in the place of C.
+        (K, B, T, M), an input for `recurrence` that is added to the state as it is (C = None).
     """
     K, M, N = C.shape
     table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
     index = words % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
-    return table.index_select(0, index.flatten()).view(*index.shape, M), None
-
-
-def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -> bool:
-    """Whether s holds words, as column numbers; if so, one clear error unless their shape and values are right."""
-    if not isinstance(s, Tensor) or s.dtype != torch.int64:
-        return False
-    check_shape("words s", s, like, shape)
-    if s.min() < -1 or s.max() >= N:
-        raise ValueError(f"words must be from 0 to {N - 1}, or -1 before the first one, got {s.min()} to {s.max()}")
-    if ((s[..., 1:] < 0) & (s[..., :-1] >= 0)).any():
-        raise ValueError("no word (-1) may stand only before the first word of a text")
-    return True
-
-
-def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
-    """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
-    if not isinstance(x, Tensor) or x.dtype != like.dtype:
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
-    check_shape(name, x, like, shape)
-    if not (torch.isfinite(x.sum()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has only finite terms
-        raise ValueError(f"{name} contains NaN or infinite values")
-
-
-def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]) -> None:
-    """One clear error unless x has this shape (a letter: any size but 0) and is on the device of `like`."""
-    fits = x.dim() == len(shape) and all(isinstance(m, str) or n == m for n, m in zip(x.shape, shape, strict=True))
-    if not fits:
-        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
-    if x.numel() == 0:
-        raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
-    if x.device != like.device:
-        raise ValueError(f"{name} is on {x.device}, the net on {like.device}")
+    return table.index_select(0, index.flatten()).view(*index.shape, M)

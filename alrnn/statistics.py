@@ -47,12 +47,14 @@ def minimal_P(
         score: the column. On validation data by default, so that test data report and do not choose.
 
     Raises:
-        ValueError: a P and seed twice, missing, or without a score; or settings out of range.
+        ValueError: a P and seed twice, missing, or without a score; rows without P; or settings out of range.
     """
     if better not in ("higher", "lower"):
         raise ValueError(f"better must be higher or lower, got {better!r}")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be at least 0, got {tolerance!r}")
+    if "P" not in table or table.P.isna().any():
+        raise ValueError("the table has rows without P: leave out the baselines")
     if table.empty or table.duplicated(["P", "seed"]).any():
         raise ValueError("the table must have one row for each P and seed: choose one task and one recipe")
     grid = table.pivot(index="seed", columns="P", values=score).sort_index(axis=1)

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .checks import integer
 from .model import ALRNN, PARTS
 
 
@@ -261,16 +262,33 @@ def exact_fixed_copy(symbols: int = 8, delay: int = 100, alphabet: int = 4) -> A
     symbols pass the unit `lag % symbols` at their recall, lag = symbols + 1 + delay steps after they came. Its value x
     is read by the logits k x - k^2 / 2, of which the largest is that of the k nearest to x. float64.
     """
-    for name, value, least in (("symbols", symbols, 1), ("delay", delay, 0), ("alphabet", alphabet, 2)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-    k = torch.arange(alphabet, dtype=torch.float64)
-    W = torch.eye(symbols).roll(1, 0)
-    C = torch.zeros(symbols, alphabet + 1, dtype=torch.float64)
-    C[0, :alphabet] = k
-    D = torch.zeros(alphabet, symbols, dtype=torch.float64)
-    D[:, (symbols + 1 + delay) % symbols] = k
-    return _net(P=0, W=W, C=C, D=D, b=-k.square() / 2)
+    S, K, delay = integer("symbols", symbols, 1), integer("alphabet", alphabet, 2), integer("delay", delay, 0)
+    k, C, D = torch.arange(K, dtype=torch.float64), torch.zeros(S, K + 1), torch.zeros(K, S)
+    C[0, :K] = D[:, (S + 1 + delay) % S] = k
+    return _net(P=0, W=torch.eye(S).roll(1, 0), C=C, D=D, b=-k.square() / 2)
+
+
+def exact_variable_copy(symbols: int = 5, alphabet: int = 4) -> ALRNN:
+    """P = 2 symbols, M = 5 symbols + 2: solves `tasks.VariableCopy` without error, at any delay and with any window.
+
+    A symbol is a number k < K = alphabet; relu(k + K g - K) is k for g = 1, 0 for g <= 0: the gate of `exact_adding`.
+    A pulse runs along linear units from the first symbol on (one now, none a step ago), another from the cue on. As the
+    first passes, PWL unit v_i lets symbol i in, and an integrator m_i keeps it; as the second does, PWL unit g_i lets
+    m_i out. Logits as in `exact_fixed_copy`. A lone symbol needs a delay of at least 1. No least P is claimed. float64.
+    """
+    S, K = integer("symbols", symbols, 1), integer("alphabet", alphabet, 2)
+    M, k, n, o = 5 * S + 2, torch.arange(K, dtype=torch.float64), 0, 1  # n: was there a symbol? o: the symbol said
+    first, cue, m, v, g = (2 + S * row + torch.arange(S) for row in range(5))
+    W, C, h, D = torch.zeros(M, M), torch.zeros(M, K + 1), torch.zeros(M), torch.zeros(K, M)
+    C[n, :-1] = C[first[0], :-1] = C[cue[0], -1] = 1
+    W[first[0], n], W[v[0], n] = -1, -K
+    W[first[1:], first[:-1]] = W[cue[1:], cue[:-1]] = 1
+    C[v, :-1] = D[:, o] = k.float()
+    C[v[0], :-1] += K  # the first gate opens with the symbol itself, unless another came before
+    C[g[0], -1] = W[v[1:], first[:-1]] = W[g[1:], cue[:-1]] = K
+    h[v] = h[g] = -K
+    W[m, m] = W[m, v] = W[g, m] = W[o, g] = 1
+    return _net(P=2 * S, W=W, C=C, h=h, D=D, b=-k.square() / 2)
 
 
 @dataclass(frozen=True)
@@ -325,9 +343,7 @@ def variable_copy_limits(symbols: int = 5, window: int = 50, alphabet: int = 4) 
         raise ValueError(f"alphabet^symbols must be at most a million, got {alphabet**symbols}")
     p = recall_probabilities(symbols, window)
     sequences = torch.cartesian_prod(*[torch.arange(alphabet)] * symbols).view(-1, symbols)
-    votes = (p > 0).double() @ torch.nn.functional.one_hot(
-        sequences, alphabet
-    ).double()  # (R, L, alphabet), whole numbers
+    votes = (p > 0).double() @ torch.nn.functional.one_hot(sequences, alphabet).double()  # (R, L, alphabet), whole
     said = votes.argmax(-1)
     right = torch.stack([said[:, cue : cue + symbols] == sequences for cue in range(window)])
     return CopyLimits(float(right.double().mean()), float(right.all(-1).double().mean()))

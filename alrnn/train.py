@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
 from . import __version__
-from .model import ALRNN, Ensemble, Init, integer
+from .checks import integer
+from .model import ALRNN, Ensemble, Init
 from .tasks import Batch, Task
 from .tasks.base import HELD_OUT, TRAINING
 
@@ -213,7 +214,8 @@ class Sweep:
         net = ("input_size", "hidden_size", "nonlinear_size", "output_size", "seed")
         nets = [{name: getattr(n, name) for name in net} | {"init": asdict(n.init)} for n in self.nets]
         table = self.table.astype(object).where(self.table.notna(), None).to_dict("list")  # None: missing
-        text = np.array([json.dumps(x) for x in (nets, table, self.table.dtypes.astype(str).to_dict())])
+        parts = nets, table, self.table.dtypes.astype(str).to_dict()
+        text = np.array([json.dumps(x, default=np.generic.item) for x in parts])
         with open(path, "wb") as file:
             np.savez(file, text=text, theta=Ensemble(self.nets).theta.detach().cpu().numpy())
 

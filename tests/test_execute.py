@@ -2,6 +2,8 @@
 
 import json
 import sys
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -100,7 +102,8 @@ def test_one_execution_a_notebook(root: Path, capfd: pytest.CaptureFixture[str])
     write_notebook(root / "book" / "part" / "two.ipynb", "2 + 2")
     assert execute.main(root) == 0
     assert "2 passed, 0 failed (1 run now, 1 unchanged" in capfd.readouterr().out
-    assert execute.read_status(root)["part/two"]["seconds"] > 0
+    entry = execute.read_status(root)["part/two"]
+    assert entry["seconds"] > 0 and entry["torch"] == version("torch") and date.fromisoformat(entry["date"])
 
     assert execute.main(root) == 0
     assert "2 passed, 0 failed (0 run now, 2 unchanged" in capfd.readouterr().out
@@ -109,3 +112,18 @@ def test_one_execution_a_notebook(root: Path, capfd: pytest.CaptureFixture[str])
     assert execute.main(root) == 0
     assert "1 passed, 0 failed (0 run now, 1 unchanged" in capfd.readouterr().out
     assert not (executed / "part").exists() and set(execute.read_status(root)) == {"one"}
+
+
+def test_what_is_done_when_the_run_is_cut_short_stays_done(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_short(names: list[str], root: Path):
+        (root / "executed" / "run" / names[0]).mkdir(parents=True)
+        write_notebook(root / "executed" / "run" / names[0] / f"{names[0]}.ipynb", "1 + 1")
+        yield names[0], 1.5
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execute, "run", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        execute.main(root)
+    assert set(execute.read_status(root)) == {"one"}
+    monkeypatch.setattr(execute, "run", lambda names, root: iter([(name, 1.0) for name in names if name == "one"]))
+    assert execute.main(root) == 1, "only the other one is asked for"

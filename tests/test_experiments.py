@@ -245,9 +245,9 @@ def test_the_experiments_are_fair_and_complete(name):
     for task in {id(e.task): e for e in chosen}.values():
         same = [e for e in chosen if type(e.task) is type(task.task) and e.task.settings() == task.task.settings()]
         assert any(list(e.models) == list(baselines.MODELS) for e in same)
-        for M in {e.M for e in same}:
-            full = [e.init.pwl for e in same if e.M == M and M in e.sizes]
-            assert set(full) == {0, 1}, "P = M needs the identity and the plain start"
+        for M in {e.M for e in same} - {1}:  # M = 1 is a bag of words
+            full = {e.init.pwl for e in same if e.M == M and M in e.sizes}
+            assert min(full) == 0 and 0.9 <= max(full) <= 1, "P = M needs a start with memory and the plain start"
             assert any(0 in e.sizes and 1 in e.sizes for e in same if e.M == M)
     rows = pd.DataFrame([e.settings(kind, 0) for e in chosen for kind in (*e.sizes, *e.models)])
     assert not rows.duplicated().any()
@@ -305,6 +305,22 @@ def test_errors_are_one_line(tmp_path):
         main(["sweep", "adding", "--out", str(tmp_path / "new.csv"), "--seeds", "1", "--P", "1", "--steps", "0"])
 
 
+def test_a_place_that_cannot_be_written_is_told_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(Experiment, "train", lambda *_: pytest.fail("trained for nothing"))
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file" / "table.csv", tmp_path):  # in what is no folder; a folder itself
+        with pytest.raises(SystemExit, match=r"alrnn sweep: \[Errno \d+\]"):
+            main(["sweep", "adding", "--out", str(out), "--seeds", "1"])
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as for a read-only folder, which root may write to
+    with pytest.raises(SystemExit, match="alrnn sweep: .* cannot be written to"):
+        main(["sweep", "adding", "--out", str(tmp_path / "table.csv"), "--seeds", "1"])
+
+
+def test_training_leaves_the_process_as_it_was():
+    NETS.train([0], [0])
+    assert torch.tensor(1e-30) * torch.tensor(1e-10) > 0, "denormals must still work outside the kernel"
+
+
 # Baselines
 
 
@@ -322,14 +338,15 @@ def test_equal_parameters_at_the_full_sizes():
         count = sum(p.numel() for p in net.parameters())
         for model in e.models:
             row = e.settings(model, 0)
-            built = baselines.Baseline(model, e.task.input_size, row["M"], e.task.output_size)
+            built = baselines.Baseline(model, e.task.input_size, row["M"], e.task.output_size, inputs=e.task.inputs)
             mine = sum(p.numel() for p in built.parameters())
             assert mine == row["parameters"]
             assert e.M < 50 or abs(mine / count - 1) < 0.04, (model, e.task.name)
-            if model == "rnn":
+            if model == "rnn" and e.task.inputs == "numbers":
                 assert mine == count and row["M"] == e.M
             for size in (row["M"] - 1, row["M"] + 1):
-                near = baselines.parameters(model, e.task.input_size, max(1, size), e.task.output_size)
+                sizes = (e.task.input_size, max(1, size), e.task.output_size)
+                near = baselines.parameters(model, *sizes, e.task.inputs)
                 assert abs(near - count) >= abs(mine - count)
 
 

@@ -379,7 +379,7 @@ def words_and_one_hot(B, T, N, seed, *K):
 @settings(max_examples=25, deadline=None)
 @given(N=sizes, M=sizes, B=sizes, T=sizes, seed=st.integers(0, 99), own=st.booleans(), data=st.data())
 def test_words_are_one_hot_inputs_that_begin_with_the_text(N, M, B, T, seed, own, data):
-    """Each text alone as one-hot inputs, from its first word on, gives the same states; before it they are exactly 0."""
+    """Each text alone as one-hot inputs, from its first word on, gives the same states; before it, exactly 0."""
     nets = [make(N, M, data.draw(st.integers(0, M)), 2, seed + k) for k in range(3)]
     words, one_hot = words_and_one_hot(B, T, N, seed, *([3] if own else []))
     y, z = Ensemble(nets)(words)

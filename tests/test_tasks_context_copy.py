@@ -191,16 +191,20 @@ def test_sequence_chance():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: tasks.RuleInversion(2), "length"),
-        (lambda: tasks.RuleInversion(noise=-1), "noise"),
-        (lambda: tasks.TwoModality(0), "length"),
-        (lambda: tasks.TwoModality(blank=-1), "blank"),
+        (lambda: tasks.RuleInversion(2), "length must be an integer of at least 3, got 2"),
+        (lambda: tasks.RuleInversion(31.0), "length must be an integer of at least 3, got 31.0"),
+        (lambda: tasks.RuleInversion(noise=-1), "noise must be at least 0, got -1"),
+        (lambda: tasks.RuleInversion(blank=0.5), "blank must be an integer of at least 0, got 0.5"),
+        (lambda: tasks.TwoModality(0), "length must be an integer of at least 1, got 0"),
+        (lambda: tasks.TwoModality(noise=float("nan")), "noise must be at least 0, got nan"),
+        (lambda: tasks.TwoModality(blank=-1), "blank must be an integer of at least 0, got -1"),
         (lambda: tasks.TwoModality(coherences=()), "coherences"),
         (lambda: tasks.TwoModality(coherences=(0.1, 0.0)), "coherences"),
-        (lambda: tasks.FixedCopy(0), "symbols"),
-        (lambda: tasks.FixedCopy(delay=-1), "delay"),
-        (lambda: tasks.VariableCopy(alphabet=1), "alphabet"),
-        (lambda: tasks.VariableCopy(window=0), "window"),
+        (lambda: tasks.FixedCopy(0), "symbols must be an integer of at least 1, got 0"),
+        (lambda: tasks.FixedCopy(2.5), "symbols must be an integer of at least 1, got 2.5"),
+        (lambda: tasks.FixedCopy(delay=-1), "delay must be an integer of at least 0, got -1"),
+        (lambda: tasks.VariableCopy(alphabet=1), "alphabet must be an integer of at least 2, got 1"),
+        (lambda: tasks.VariableCopy(window=0), "window must be an integer of at least 1, got 0"),
     ],
 )
 def test_bad_input(make, message):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp, minimize
 
-from alrnn import ALRNN, tasks, theory
+from alrnn import ALRNN, regions, tasks, theory
 
 
 def gen(seed=0):
@@ -335,6 +335,40 @@ def test_exact_fixed_copy_any_size(symbols, delay, alphabet, seed):
     assert torch.equal(y.argmax(-1), batch.target)
 
 
+@pytest.mark.parametrize(
+    ("symbols", "delay", "window", "alphabet"), [(5, 50, 50, 4), (1, 1, 3, 2), (2, 0, 1, 4), (3, 400, 2, 7)]
+)
+def test_exact_variable_copy(symbols, delay, window, alphabet):
+    task, net = tasks.VariableCopy(symbols, delay, window, alphabet), theory.exact_variable_copy(symbols, alphabet)
+    assert (net.hidden_size, net.nonlinear_size, net.W.dtype) == (5 * symbols + 2, 2 * symbols, torch.float64)
+    batch = task.sample(500, gen(12))
+    y = net(batch.s.double())[0][:, -batch.last :]
+    assert float(task.score(y, batch)) == float(task.score_sequence(y, batch)) == 1
+    k = batch.info["symbols"].double()[..., None]  # the logits, not only the largest of them, are those said
+    due = torch.arange(1 + symbols)[1:] + batch.info["cue"][:, None]
+    said = net(batch.s.double())[0].detach()[torch.arange(500)[:, None], due]
+    every = torch.arange(alphabet).double()
+    assert torch.equal(said, k * every - every.square() / 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 60), st.integers(1, 30), st.integers(2, 8), st.integers(0, 10**6))
+def test_exact_variable_copy_any_size(symbols, delay, window, alphabet, seed):
+    task = tasks.VariableCopy(symbols, delay, window, alphabet)
+    batch = task.sample(20, gen(seed))
+    y = theory.exact_variable_copy(symbols, alphabet)(batch.s.double())[0][:, -batch.last :]
+    assert float(task.score_sequence(y, batch)) == 1
+
+
+def test_each_gate_of_exact_variable_copy_counts():
+    """Without one of its 2 S kinks, a symbol is lost: kept for good (or never) by its gate."""
+    task = tasks.VariableCopy(3, 4, 5)
+    batch = task.sample(500, gen(13))
+    for unit in range(6):
+        net = regions.linearise(theory.exact_variable_copy(3), unit)
+        assert float(task.score_sequence(net(batch.s.double())[0][:, -batch.last :], batch)) < 0.5
+
+
 @pytest.mark.parametrize(("symbols", "window", "alphabet"), [(3, 4, 2), (2, 5, 3), (3, 1, 3), (1, 3, 2), (3, 2, 3)])
 def test_variable_copy_decoder_is_the_least_squares_solution(symbols, window, alphabet):
     """All sequences and cue times, least squares step by step on symbols and cues; no formula of ours."""
@@ -432,5 +466,7 @@ def test_bad_input():
         theory.two_modality_limits([1], -0.1)
     with pytest.raises(ValueError, match="alphabet"):
         theory.exact_fixed_copy(8, 100, 1)
+    with pytest.raises(ValueError, match="symbols must be an integer of at least 1, got 0"):
+        theory.exact_variable_copy(0)
     with pytest.raises(ValueError, match="million"):
         theory.variable_copy_limits(20, 5, 4)

@@ -569,6 +569,15 @@ def test_saved_float64_nets_come_back_to_the_last_bit(tmp_path):
     assert torch.equal(theta(*again), theta(*nets)) and again[0].lower.dtype == torch.float64
 
 
+def test_settings_of_numpys_kinds_are_saved_as_their_values(tmp_path):
+    init = Init("spread", units=np.int64(3), C=np.float32(0.5), time_constants=(np.float32(2), np.int64(9)))
+    swept = sweep(TASK, np.int64(5), np.arange(2), np.arange(1), init, progress=False, steps=np.int64(2))
+    swept.save(tmp_path / "s.npz")
+    again = Sweep.load(tmp_path / "s.npz")
+    assert [net.init for net in again.nets] == [init] * 2
+    assert again.table.steps.tolist() == [2, 2] and again.table.P.tolist() == [0, 1]
+
+
 def test_the_start_comes_back_from_a_file(tmp_path):
     init = Init("rotation", angles=(0.3, 0.1), time_constants=(3.0, 4.0))
     nets = [ALRNN(1, 5, 1, 1, init=start) for start in (init, Init("rotation"))]

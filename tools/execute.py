@@ -4,7 +4,7 @@ A notebook runs again only when it, the package, its data, the lock file or Pyth
 alone in an empty folder, on the built wheel rather than the checkout. Results:
 
     executed/book/          the book with its outputs, from which the site is built
-    executed/status.json    for each notebook that passed, the hash of its sources and the seconds it took
+    executed/status.json    for each notebook that passed, the hash of its sources, seconds, date, versions
     executed/run/           where notebooks run; one that failed stays here, and is never taken for done
 """
 
@@ -17,8 +17,12 @@ import platform
 import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
+import time
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,56 +59,76 @@ def read_status(root: Path = ROOT) -> dict[str, dict]:
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
+def write_status(status: dict[str, dict], root: Path) -> None:
+    text = json.dumps(status, indent=1, sort_keys=True) + "\n"
+    (root / "executed" / "status.json").write_text(text, encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "torch")}}
+
+
 def is_current(name: str, stamp: str, status: dict[str, dict], root: Path = ROOT) -> bool:
     executed = root / "executed" / "book" / f"{name}.ipynb"
     return status.get(name, {}).get("stamp") == stamp and executed.exists()
 
 
-def unpack_wheel(root: Path) -> Path:
-    """Build the wheel and lay its content into executed/wheel, to be put first on the notebooks' path."""
-    folder = root / "executed" / "wheel"
+def build_wheel(folder: Path, root: Path = ROOT) -> Path:
+    """The wheel, alone in the folder."""
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def unpack_wheel(root: Path) -> Path:
+    """Build the wheel and lay its content into executed/wheel, to be put first on the notebooks' path."""
+    wheel = build_wheel(root / "executed" / "wheel", root)
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
+        archive.extractall(wheel.parent)
     wheel.unlink()
-    return folder
+    return wheel.parent
 
 
-def run(names: list[str], root: Path = ROOT) -> dict[str, float]:
-    """Run the notebooks through nbmake, each alone in a folder of its own; the seconds of those that passed."""
+def run(names: list[str], root: Path = ROOT) -> Iterator[tuple[str, float]]:
+    """Run the notebooks on the wheel, in this environment."""
     wheel = unpack_wheel(root)
-    stage = root / "executed" / "run"
-    shutil.rmtree(stage, ignore_errors=True)
-    staged = {}
-    for name in names:
-        staged[name] = stage / name / Path(name).with_suffix(".ipynb").name
-        staged[name].parent.mkdir(parents=True)
-        shutil.copy(root / "book" / f"{name}.ipynb", staged[name])
-
-    env = {**os.environ, "PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
-    env["TQDM_DISABLE"] = "1"  # a finished progress bar says nothing on a page, but makes it load the widgets' scripts
+    env = {**os.environ, "PYTHONPATH": str(wheel)}
     ask = [sys.executable, "-c", "import alrnn; print(alrnn.__file__)"]
-    found = subprocess.run(ask, cwd=stage, env=env, check=True, capture_output=True, text=True).stdout.strip()
+    found = subprocess.run(ask, cwd=wheel, env=env, check=True, capture_output=True, text=True).stdout.strip()
     if not Path(found).is_relative_to(wheel):
         raise RuntimeError(f"the notebooks would import {found}, not the wheel in {wheel}")
+    yield from run_alone(names, root / "executed" / "run", env, root)
 
-    report = stage / "report.xml"
-    workers = min(2, os.cpu_count() or 1, len(names))
-    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", f"--nbmake-timeout={TIMEOUT}", f"-n{workers}"]
-    command += ["--dist=worksteal", "-p", "no:cacheprovider", "-p", "no:benchmark", f"--rootdir={stage}"]
-    command += [f"--junitxml={report}", *(str(path.relative_to(stage)) for path in staged.values())]
-    subprocess.run(command, cwd=stage, env=env, check=False)
 
-    seconds = {}
-    if report.exists():
-        for case in ET.parse(report).iter("testcase"):
-            if len(case) == 0:  # no failure, error or skip beneath it
-                seconds[case.get("classname")] = float(case.get("time", "nan"))
-    classes = {name: path.relative_to(stage).as_posix().replace("/", ".") for name, path in staged.items()}
-    return {name: round(seconds[key], 1) for name, key in classes.items() if key in seconds}
+def run_alone(names: list[str], stage: Path, env: dict[str, str], root: Path = ROOT) -> Iterator[tuple[str, float]]:
+    """Run the notebooks through nbmake, two at a time, each alone in a folder of its own below `stage`.
+
+    Yields the name and the seconds of each that passed as soon as it has.
+    """
+    shutil.rmtree(stage, ignore_errors=True)
+    for name in names:
+        (stage / name).mkdir(parents=True)
+        shutil.copy(root / "book" / f"{name}.ipynb", stage / name)
+
+    env = {**env, "OMP_NUM_THREADS": "1"}
+    env["TQDM_DISABLE"] = "1"  # a finished progress bar says nothing on a page, but makes it load the widgets' scripts
+
+    def execute(name: str) -> tuple[str, float, subprocess.CompletedProcess[str]]:
+        command = [sys.executable, "-m", "pytest", "-q", "--nbmake", "--overwrite", f"--nbmake-timeout={TIMEOUT}"]
+        command += ["-p", "no:cacheprovider", "-p", "no:benchmark", f"--rootdir={stage}", str(stage / name)]
+        start = time.monotonic()
+        done = subprocess.run(command, cwd=stage, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return name, round(time.monotonic() - start, 1), done
+
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        for future in as_completed([pool.submit(execute, name) for name in names]):
+            name, seconds, done = future.result()
+            passed = done.returncode == 0
+            print(f"{name}: {done.stdout.splitlines()[-1]}" if passed else f"{name}:\n{done.stdout}", flush=True)
+            if passed:
+                yield name, seconds
 
 
 def copy_pages(root: Path) -> None:
@@ -129,17 +153,16 @@ def main(root: Path = ROOT) -> int:
     stale = [name for name in current if name not in status]
     (root / "executed" / "book").mkdir(parents=True, exist_ok=True)
     copy_pages(root)
-    if stale:
-        for name, seconds in run(stale, root).items():
-            target = root / "executed" / "book" / f"{name}.ipynb"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(root / "executed" / "run" / name / target.name, target)
-            status[name] = {"stamp": current[name], "seconds": seconds}
-    failed = [name for name in stale if name not in status]
-    for name in failed:
+    for name in stale:
         (root / "executed" / "book" / f"{name}.ipynb").unlink(missing_ok=True)
-    text = json.dumps(status, indent=1, sort_keys=True) + "\n"
-    (root / "executed" / "status.json").write_text(text, encoding="utf-8")
+    write_status(status, root)
+    for name, seconds in run(stale, root) if stale else ():
+        target = root / "executed" / "book" / f"{name}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(root / "executed" / "run" / name / target.name, target)
+        status[name] = {"stamp": current[name], "seconds": seconds, "date": f"{date.today()}", **versions()}
+        write_status(status, root)  # each time: one that is done stays done, whatever becomes of the others
+    failed = [name for name in stale if name not in status]
 
     for name in current:
         print(f"{status[name]['seconds']:7.1f} s  {name}" if name in status else f"   failed  {name}")

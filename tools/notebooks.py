@@ -1,4 +1,4 @@
-"""Bring every notebook of the book into its one form: no outputs, the Colab link, the install cell, equations numbered.
+"""Bring every notebook of the book into its one form: no outputs, Colab link, install cell, numbered equations.
 
     python tools/notebooks.py            rewrite what differs
     python tools/notebooks.py --check    change nothing; name what differs and exit with 1
@@ -49,7 +49,7 @@ def colab_link(notebook: Path, root: Path = ROOT) -> str:
 
 
 def number_equations(cells: list) -> None:
-    r"""Write \tag{1}, \tag{2}, ... into the displayed formulas: Jupyter, Colab and the site all show these as (1), (2)."""
+    r"""Write \tag{1}, \tag{2}, ... into displayed formulas: Jupyter, Colab and the site all show them as (1), (2)."""
     number = itertools.count(1)
 
     def tagged(match: re.Match) -> str:

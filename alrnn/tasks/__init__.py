@@ -4,14 +4,19 @@ from .adding import Adding
 from .base import Batch, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
+from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
+from .spoken import SpokenDigits
 
 __all__ = [
     "Adding",
     "Batch",
     "FixedCopy",
+    "GeneratedSentiment",
     "RuleInversion",
+    "Sentiment",
     "SequentialMNIST",
+    "SpokenDigits",
     "Task",
     "TwoModality",
     "VariableCopy",

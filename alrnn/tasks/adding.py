@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from ..checks import integer
 from .base import Batch, Task
 
 
@@ -31,11 +32,9 @@ class Adding(Task):
     def __init__(self, length: int = 100, marks: Literal["first_half", "halves"] = "first_half", blank: int = 0):
         if marks not in ("first_half", "halves"):
             raise ValueError(f"marks must be first_half or halves, got {marks!r}")
-        if not isinstance(length, int) or length < 4 or length % 2:
-            raise ValueError(f"length must be an even integer of at least 4, got {length!r}")
-        if not isinstance(blank, int) or blank < 0:
-            raise ValueError(f"blank must be an integer of at least 0, got {blank!r}")
-        self.length, self.marks, self.blank = length, marks, blank
+        self.length, self.marks, self.blank = integer("length", length, 4), marks, integer("blank", blank, 0)
+        if self.length % 2:
+            raise ValueError(f"length must be even, got {length}")
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n sequences, s (n, length + blank, 2); info: marked (n, 2), the marked steps in order."""

@@ -20,7 +20,8 @@ TRAINING = 2_000_000_000  # plus the net's seed
 class Batch:
     """Sequences with what is asked of the last L of their T steps. Leading dimension K optional, one entry per net.
 
-    s: input (B, T, N), or words (B, T), numbers that stand for one-hot inputs, -1 before a text begins. target: (B, L, O) for squared error, class numbers (B, L) for cross-entropy.
+    s: input (B, T, N), or words (B, T): one-hot inputs by number, -1 before a text begins.
+    target: (B, L, O) for squared error, class numbers (B, L) for cross-entropy.
     weight: (B, L), how much each step counts. info: named facts per trial, (B, ...), for slicing and plots.
     """
 
@@ -54,20 +55,22 @@ class Batch:
     @staticmethod
     def per_net(batches: Sequence[Batch], index: Tensor) -> Batch:
         """One batch per net, s (K, B, T, N) and so on: net k gets batches[index[k]]. Without info."""
-        each = [batches[i] for i in index.tolist()]
-        s, target, weight = (torch.stack([getattr(b, x) for b in each]) for x in ("s", "target", "weight"))
+        fields = (torch.stack([getattr(b, x) for b in batches]) for x in ("s", "target", "weight"))
+        s, target, weight = (x.index_select(0, index) for x in fields)
         return Batch(s, target, weight)
 
 
 class Task:
     """A task. Subclasses set the attributes, keep the arguments they are made with by name, and implement `sample`.
 
-    chance: the score of the best constant answer. metric: "mse" (lower is better) or "accuracy" (higher is better).
+    inputs: "words" where s holds words. chance: the score of the best constant answer.
+    metric: "mse" (lower is better) or "accuracy" (higher is better).
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     tags: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[Literal["numbers", "words"]] = "numbers"
     input_size: int
     output_size: int
     chance: float

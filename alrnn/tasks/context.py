@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ..checks import integer
 from .base import Batch, Task
 
 
@@ -34,10 +35,7 @@ class RuleInversion(Task):
     chance = 1 / 2
 
     def __init__(self, length: int = 101, noise: float = 0.01, blank: int = 0):
-        if length < 3:
-            raise ValueError(f"length must be at least 3, got {length}")
-        _check(noise, blank)
-        self.length, self.noise, self.blank = length, noise, blank
+        self.length, self.noise, self.blank = integer("length", length, 3), _noise(noise), integer("blank", blank, 0)
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n sequences, s (n, length + blank, 4); info: rule (n,), 0 keep or 1 invert, and total (n,), the sum."""
@@ -85,13 +83,11 @@ class TwoModality(Task):
         coherences: Sequence[float] | float = (0.05, 0.1, 0.2),
         blank: int = 1,
     ):
-        if length < 1:
-            raise ValueError(f"length must be at least 1, got {length}")
-        _check(noise, blank)
         magnitudes = [coherences] if isinstance(coherences, (int, float)) else list(coherences)
         if not magnitudes or not all(c > 0 for c in magnitudes):
             raise ValueError(f"coherences must be above 0, got {coherences!r}")
-        self.length, self.noise, self.coherences, self.blank = length, noise, coherences, blank
+        self.length, self.noise, self.blank = integer("length", length, 1), _noise(noise), integer("blank", blank, 0)
+        self.coherences = coherences
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n sequences, s (n, length + blank, 4); info: context (n,), the stream that counts, and coherence (n, 2)."""
@@ -110,8 +106,7 @@ class TwoModality(Task):
         return Batch(s, target, torch.ones(n, 1), {"context": context, "coherence": coherence})
 
 
-def _check(noise: float, blank: int) -> None:
+def _noise(noise: float) -> float:
     if not noise >= 0:
         raise ValueError(f"noise must be at least 0, got {noise}")
-    if blank < 0:
-        raise ValueError(f"blank must be at least 0, got {blank}")
+    return noise

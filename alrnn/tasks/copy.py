@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..checks import integer
 from .base import Batch, Task
 
 
@@ -17,11 +18,9 @@ class _Copy(Task):
     metric = "accuracy"
 
     def __init__(self, symbols: int, delay: int, alphabet: int):
-        for name, value, least in (("symbols", symbols, 1), ("delay", delay, 0), ("alphabet", alphabet, 2)):
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}, got {value}")
-        self.symbols, self.delay, self.alphabet = symbols, delay, alphabet
-        self.input_size, self.output_size = alphabet + 1, alphabet
+        self.symbols, self.delay = integer("symbols", symbols, 1), integer("delay", delay, 0)
+        self.alphabet = self.output_size = integer("alphabet", alphabet, 2)
+        self.input_size = alphabet + 1
         self.chance = 1 / alphabet
         self.sequence_chance = alphabet**-symbols
 
@@ -68,9 +67,7 @@ class VariableCopy(_Copy):
 
     def __init__(self, symbols: int = 5, delay: int = 50, window: int = 50, alphabet: int = 4):
         super().__init__(symbols, delay, alphabet)
-        if window < 1:
-            raise ValueError(f"window must be at least 1, got {window}")
-        self.window = window
+        self.window = integer("window", window, 1)
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n sequences, s (n, 2 * symbols + delay + window, alphabet + 1), target and weight (n, window + symbols - 1).

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import datasets
+from ..checks import integer
 from .base import Batch, Task
 
 
@@ -50,9 +51,8 @@ class SequentialMNIST(Task):
         ]:
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-        if not isinstance(blank, int) or blank < 0:
-            raise ValueError(f"blank must be an integer of at least 0, got {blank!r}")
-        self.by, self.size, self.data, self.permuted, self.blank = by, size, data, permuted, blank
+        self.by, self.size, self.data, self.permuted = by, size, data, permuted
+        self.blank = integer("blank", blank, 0)
         self.input_size = size if by == "row" else 1
 
     @cached_property

@@ -14,7 +14,8 @@ const live = (() => {
   // The state after z.
   function step(net, z) {
     const passed = z.map((x, i) => (pwl(net, i) ? Math.max(x, 0) : x));
-    return net.h.map((h, i) => (pwl(net, i) ? net.A[i] * z[i] : 0) + net.W[i][0] * passed[0] + net.W[i][1] * passed[1] + h);
+    const own = (i) => (pwl(net, i) ? net.A[i] * z[i] : 0);
+    return net.h.map((h, i) => own(i) + net.W[i][0] * passed[0] + net.W[i][1] * passed[1] + h);
   }
 
   // States from z on, z first; fewer than steps + 1 if they leave for infinity.
@@ -52,13 +53,15 @@ const live = (() => {
 
   // The solution of z = J z + h for these bits, null if there is none. dimension: 0 for a point, 1 for a line along
   // `direction`, 2 if every state of the plane solves it. real: it lies in, or crosses, its own region; else virtual.
-  // stable: small deviations die out; attracting: they do so across the line. part: the ends, in steps along
-  // `direction` from z, of the piece of a line inside the region, or null.
+  // stable: small deviations die out; attracting: they do so across the line. border: a PWL unit is at 0, so that
+  // another map holds on one side. part: the ends, as multiples of `direction` from z, of the piece of a line that lies
+  // inside the region, or null.
   function fixedPoint(net, bits) {
     const J = jacobian(net, bits);
     const E = [[1 - J[0][0], -J[0][1]], [-J[1][0], 1 - J[1][1]]];
     const values = eigenvalues(J);
-    const found = { bits, eigenvalues: values, dimension: 0, direction: null, part: null, stable: false, real: true };
+    const none = { direction: null, part: null, stable: false, border: false, real: true };
+    const found = { ...none, bits, eigenvalues: values, dimension: 0 };
     const det = E[0][0] * E[1][1] - E[0][1] * E[1][0];
     const squares = E.flat().reduce((sum, x) => sum + x * x, 0);
     const largest = (Math.sqrt(squares + 2 * Math.abs(det)) + Math.sqrt(Math.max(squares - 2 * Math.abs(det), 0))) / 2;
@@ -70,7 +73,8 @@ const live = (() => {
       const z = [(E[1][1] * net.h[0] - E[0][1] * net.h[1]) / det, (E[0][0] * net.h[1] - E[1][0] * net.h[0]) / det];
       const real = z.slice(2 - net.P).every((x, i) => x > TOLERANCE * size(z) === (bits[i] === 1));
       const stable = modulus(values[0]) < 1 - TOLERANCE;
-      return { ...found, z, real, stable, attracting: stable };
+      const border = z.slice(2 - net.P).some((x) => Math.abs(x) <= TOLERANCE * size(z));
+      return { ...found, z, real, border, stable, attracting: stable };
     }
     // One equation is a multiple of the other: a line of solutions, or none.
     const k = Math.hypot(...E[0]) >= Math.hypot(...E[1]) ? 0 : 1;
@@ -102,8 +106,8 @@ const live = (() => {
     return low <= high ? [low, high] : null;
   }
 
-  // Where states from z on end: kind "rests", "cycles" (of `period` steps), "grows" without bound, or "wanders"; and
-  // for the last one the exponent: log of the factor per step by which a small deviation changes (Lyapunov).
+  // Where states from `start` on end: kind "rests", "cycles" (in `period` steps), "grows" without bound, or "wanders".
+  // For the last one also the Lyapunov exponent: log of the mean factor per step by which a small deviation changes.
   function fate(net, start, steps = 4000, longest = 60) {
     const path = trajectory(net, start, steps);
     let z = path[path.length - 1];
@@ -122,50 +126,7 @@ const live = (() => {
     return { kind: "wanders", z, period: null, exponent: sum / steps };
   }
 
-  // Networks to start from; every number lies on the grid of the sliders. The note says what to look for.
-  const presets = {
-    "a stable point": {
-      net: { P: 2, A: [0.5, 0.5], W: [[0, -0.2], [-0.2, 0]], h: [0.5, 0.5] }, start: [-1, 1.5], view: 2,
-      note: "Two units that inhibit each other weakly. Wherever you start, the state comes to the one real fixed point; " +
-        "the crosses belong to regions in which they do not lie. Now lower W₁₂ and W₂₁ together.",
-    },
-    "a line attractor": {
-      net: { P: 2, A: [0.5, 0.5], W: [[0, -0.5], [-0.5, 0]], h: [0.5, 0.5] }, start: [1.2, 0.8], view: 2,
-      note: "The same units with inhibition 0.5: the point has become a line, and the state stays where it reaches it. " +
-        "One eigenvalue of region 11 is exactly 1. The slightest change of a weight leaves one point or two.",
-    },
-    "two stable points": {
-      net: { P: 2, A: [0.5, 0.5], W: [[0, -1], [-1, 0]], h: [0.5, 0.5] }, start: [1.2, 1], view: 2,
-      note: "Inhibition 1: a memory of one bit. Two stable points, and between them a saddle on the border of their " +
-        "basins. Raise h₁ until one of the two is lost: at a border it meets the saddle, and both turn virtual.",
-    },
-    "a limit cycle": {
-      net: { P: 2, A: [0.3, 0.3], W: [[0, -1], [1, 0]], h: [1, 0] }, start: [0.3, 0.1], view: 2.5,
-      note: "Unit 1 excites unit 2, which inhibits unit 1. The one real point is unstable, and the state ends on a cycle " +
-        "around it, the same from almost everywhere.",
-    },
-    "a linear rotation": {
-      net: { P: 0, A: [0, 0], W: [[0.8, -0.6], [0.6, 0.8]], h: [0, 0] }, start: [1.2, 0], view: 2,
-      note: "No nonlinear unit. The state goes round, but on a circle that the start decides, and only while the " +
-        "eigenvalues lie exactly on the unit circle. Change W₁₁ by 0.05. A linear net has no limit cycle.",
-    },
-    "the exact adding net": {
-      net: { P: 1, A: [0, 0], W: [[1, 1], [0, 0]], h: [0, -1] }, start: [0.5, 0.7], view: 1.5,
-      note: "Unit 1 remembers, unit 2 is the gate. Start above the border, as after a marked number z₂: one step later it " +
-        "has been added to z₁, and there it stays, on a line of fixed points. Start below: nothing is added.",
-    },
-    "chaos, one PWL unit": {
-      net: { P: 1, A: [0, 0.9], W: [[-1.15, 1.35], [-0.9, -1.6]], h: [0.1, 1] }, start: [0.5, 0.5], view: 3,
-      note: "Two linear maps take turns, and the state neither settles nor leaves. One nonlinear unit is enough for " +
-        "chaos; linear nets have none. Move the start by 0.05: after some steps the path is another one.",
-    },
-    "chaos, two PWL units": {
-      net: { P: 2, A: [0.7, 0.4], W: [[-1.9, -1.6], [0.4, -1.85]], h: [0.85, 0.3] }, start: [0.5, 0.2], view: 1.5,
-      note: "Here the path visits all four regions. Every fixed point in the table that is real is unstable.",
-    },
-  };
-
-  return { step, trajectory, bitsOf, regions, jacobian, eigenvalues, modulus, fixedPoint, fate, presets };
+  return { step, trajectory, bitsOf, regions, jacobian, eigenvalues, modulus, fixedPoint, fate };
 })();
 
 if (typeof module !== "undefined") module.exports = live; // for the tests, in node
