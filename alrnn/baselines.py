@@ -26,10 +26,18 @@ class Baseline(nn.Module):
 
     The start is torch's own but for what each is known to need: the ReLU RNN starts at the identity with small input
     weights (Le, Jaitly & Hinton 2015), the LSTM with a forget bias of 1 (Jozefowicz, Zaremba & Sutskever 2015).
+    With words as inputs, each has a vector of hidden_size numbers, which is trained, too, and starts at .1 N as C does
+    in the AL-RNN; texts are run from their first word on.
     """
 
     def __init__(
-        self, model: Literal["rnn", "gru", "lstm"], input_size: int, hidden_size: int, output_size: int, seed: int = 0
+        self,
+        model: Literal["rnn", "gru", "lstm"],
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        seed: int = 0,
+        inputs: Literal["numbers", "words"] = "numbers",
     ):
         super().__init__()
         if model not in MODELS:
@@ -37,8 +45,12 @@ class Baseline(nn.Module):
         with START, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             kind = {"nonlinearity": "relu"} if model == "rnn" else {}
-            self.cells = MODELS[model](input_size, hidden_size, batch_first=True, **kind)
+            words = inputs == "words"
+            self.cells = MODELS[model](hidden_size if words else input_size, hidden_size, batch_first=True, **kind)
             self.readout = nn.Linear(hidden_size, output_size)
+            self.vectors = nn.Embedding(input_size, hidden_size) if words else None
+            if self.vectors is not None:
+                nn.init.normal_(self.vectors.weight, std=0.1)
             if model == "rnn":
                 nn.init.eye_(self.cells.weight_hh_l0)
                 nn.init.normal_(self.cells.weight_ih_l0, std=0.1)
@@ -50,21 +62,28 @@ class Baseline(nn.Module):
                 self.cells.bias_hh_l0[hidden_size : 2 * hidden_size] = 1.0
 
     def forward(self, s: Tensor, last: int | None = None) -> Tensor:
-        """s (B, T, N) -> y (B, L, O) at the last L = last steps, or all T."""
-        h = self.cells(s)[0]
+        """s (B, T, N), or words (B, T), -> y (B, L, O) at the last L = last steps, or all T (before a text: any)."""
+        if self.vectors is None:
+            h = self.cells(s)[0]
+        else:  # the cells begin at once, so texts go to the front, and their states back to where the words were
+            step, start = torch.arange(s.shape[1]), (s < 0).sum(1, keepdim=True)
+            h = self.cells(self.vectors(s.gather(1, (step + start) % len(step)).clamp(min=0)))[0]
+            h = h.gather(1, ((step - start) % len(step))[..., None].expand_as(h))
         return self.readout(h if last is None else h[:, -last:])
 
 
-def parameters(model: str, input_size: int, hidden_size: int, output_size: int) -> int:
+def parameters(model: str, input_size: int, hidden_size: int, output_size: int, inputs: str = "numbers") -> int:
     """How many parameters a baseline of this size has (torch counts two biases to each unit)."""
-    gates = {"rnn": 1, "gru": 3, "lstm": 4}[model]
-    return gates * hidden_size * (hidden_size + input_size + 2) + output_size * (hidden_size + 1)
+    gates, vectors = {"rnn": 1, "gru": 3, "lstm": 4}[model], 0
+    if inputs == "words":
+        vectors, input_size = input_size * hidden_size, hidden_size
+    return vectors + gates * hidden_size * (hidden_size + input_size + 2) + output_size * (hidden_size + 1)
 
 
-def equal_size(model: str, input_size: int, output_size: int, count: int) -> int:
+def equal_size(model: str, input_size: int, output_size: int, count: int, inputs: str = "numbers") -> int:
     """The hidden size whose number of parameters is nearest to `count`."""
     sizes = range(1, math.isqrt(count) + 2)
-    return min(sizes, key=lambda size: abs(parameters(model, input_size, size, output_size) - count))
+    return min(sizes, key=lambda size: abs(parameters(model, input_size, size, output_size, inputs) - count))
 
 
 def settings(model: str, task: Task, hidden_size: int, seed: int, **fit: Any) -> dict[str, Any]:
@@ -72,8 +91,9 @@ def settings(model: str, task: Task, hidden_size: int, seed: int, **fit: Any) ->
     parameters as the AL-RNN with this hidden_size and P = M, the largest. What only AL-RNNs have is left out.
     """
     row = describe(task, hidden_size, hidden_size, seed, **fit)
-    M = equal_size(model, task.input_size, task.output_size, row["parameters"])
-    row |= {"model": model, "M": M, "parameters": parameters(model, task.input_size, M, task.output_size)}
+    sizes = (task.input_size, task.output_size)
+    M = equal_size(model, *sizes, row["parameters"], task.inputs)
+    row |= {"model": model, "M": M, "parameters": parameters(model, sizes[0], M, sizes[1], task.inputs)}
     return {k: v for k, v in row.items() if k not in ("P", "init", "tau", "regularised") and k[:5] != "init_"}
 
 
@@ -87,7 +107,7 @@ def train(model: str, task: Task, hidden_size: int, seed: int, progress: bool = 
         under diverged.
     """
     row = settings(model, task, hidden_size, seed, **fit)
-    net = Baseline(model, task.input_size, row["M"], task.output_size, seed)  # type: ignore[arg-type]
+    net = Baseline(model, task.input_size, row["M"], task.output_size, seed, task.inputs)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(TRAINING + seed)
     adam = torch.optim.Adam(net.parameters(), lr=row["lr"])
     shape = (row["steps"], row["warmup"], row["schedule"])

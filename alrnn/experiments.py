@@ -18,7 +18,17 @@ from . import baselines
 from .baselines import MODELS
 from .checks import integer
 from .model import Init
-from .tasks import Adding, FixedCopy, RuleInversion, SequentialMNIST, Task, TwoModality, VariableCopy
+from .tasks import (
+    Adding,
+    FixedCopy,
+    RuleInversion,
+    Sentiment,
+    SequentialMNIST,
+    SpokenDigits,
+    Task,
+    TwoModality,
+    VariableCopy,
+)
 from .train import describe, sweep
 
 
@@ -103,16 +113,21 @@ def copy() -> Iterator[Experiment]:
 def smnist() -> Iterator[Experiment]:
     """All of MNIST by rows (28 steps), by pixels at 14 x 14 (196) and by the 784 raw pixels; M = 50.
 
-    By rows from slow units; by pixels from rotations that see the image's slowest waves.
+    By rows from slow units; by pixels from rotations that see the image's slowest waves. P = M also starts from
+    opposite pairs, which can do both.
     """
-    sizes, fit = [0, 1, 5, 10, 25, 50], {"steps": 3000, "batch_size": 128, "clip": 1.0}
-    rows, start, rate = SequentialMNIST("row", data="mnist"), Init("slow", value=0.95), {"lr": 1e-2}
-    yield Experiment(rows, 50, sizes, start, fit=fit | rate)
-    yield Experiment(rows, 50, [50], replace(start, pwl=1.0), fit=fit | rate)
-    yield Experiment(rows, 50, models=tuple(MODELS), fit=fit | rate)
-    for task, lr in ((SequentialMNIST("pixel", 14, "mnist"), 3e-3), (SequentialMNIST("pixel", 28, "mnist"), 1.5e-3)):
-        start = Init("rotation", angles=image_angles(task.size, 25), pwl=1.0, W=1e-3)
-        yield from _fair(task, 50, sizes, start, fit | {"lr": lr})
+    slow = Init("slow", value=0.95)
+    waves = {size: Init("rotation", angles=image_angles(size, 25), W=1e-3) for size in (14, 28)}
+    for task, start, pwl, lr in (
+        (SequentialMNIST("row", data="mnist"), slow, 0.0, 1e-2),
+        (SequentialMNIST("pixel", 14, "mnist"), waves[14], 1.0, 3e-3),
+        (SequentialMNIST("pixel", 28, "mnist"), waves[28], 1.0, 1.5e-3),
+    ):
+        fit = {"steps": 3000, "batch_size": 128, "clip": 1.0, "lr": lr}
+        yield Experiment(task, 50, [0, 1, 5, 10, 25, 50], replace(start, pwl=pwl), fit=fit)
+        yield Experiment(task, 50, [50], replace(start, pwl=1.0 - pwl), fit=fit)
+        yield Experiment(task, 50, [50], replace(start, opposite=50), fit=fit)
+        yield Experiment(task, 50, models=tuple(MODELS), fit=fit)
 
 
 def image_angles(size: int, count: int) -> tuple[float, ...]:
@@ -127,8 +142,33 @@ def image_angles(size: int, count: int) -> tuple[float, ...]:
     return tuple(2 * math.pi * (j + k / size) / size for j, k in slowest)
 
 
-EXPERIMENTS = {"adding": adding, "context": context, "copy": copy, "smnist": smnist}
-SEEDS = {"smnist": 3}  # of AL-RNNs, where the usual 10 cost too much
+def spoken_digits() -> Iterator[Experiment]:
+    """All 180 training recordings of each digit, and 10 of each. Time constants of 2 to 60 steps, PWL units leaky."""
+    start, fit = Init("spread", pwl=0.9), {"steps": 1000, "lr": 1e-2, "clip": 1.0}
+    for clips in (None, 10):
+        yield from _fair(SpokenDigits(clips=clips), 40, [0, 1, 2, 5, 10, 20, 40], start, fit)
+
+
+def sentiment() -> Iterator[Experiment]:
+    """Film reviews, 8,000 words, the last 200 of each; two passes over them. M = 16, from leaky units.
+
+    With M = 1 it is one sum of word weights, a bag of words, that may also learn to forget.
+    """
+    task, start = Sentiment(), Init("slow", value=0.98, pwl=0.98)
+    fit = {"steps": 700, "lr": 5e-3, "clip": 1.0}
+    yield from _fair(task, 16, [0, 1, 2, 5, 8, 16], start, fit)
+    yield Experiment(task, 1, [0], start, fit=fit)
+
+
+EXPERIMENTS = {
+    "adding": adding,
+    "context": context,
+    "copy": copy,
+    "smnist": smnist,
+    "spoken-digits": spoken_digits,
+    "sentiment": sentiment,
+}
+SEEDS = {"smnist": 3, "sentiment": 3}  # of AL-RNNs, where the usual 10 cost too much
 
 
 def run(

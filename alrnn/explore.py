@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping
 
 import ipywidgets as widgets
@@ -14,14 +15,20 @@ def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int =
 
     Args:
         name: what the slider moves, e.g. "inhibition g". caption: shown below.
-        frames: the value as it is to be shown -> HTML, best from `plots.picture`, with alt text that names the value.
+        frames: the value as it is to be shown -> HTML, best from `plots.picture`. Each picture needs alt text of its
+            own, as a reader who cannot see them knows by it what the slider changes.
         start: number of the frame shown first.
 
     Raises:
-        ValueError: fewer than two frames, or no such start.
+        ValueError: fewer than two frames, no such start, or pictures without alt text or with that of another frame.
     """
     if len(frames) < 2 or not 0 <= start < len(frames):
         raise ValueError(f"a slider needs at least two frames and a start among them, got {len(frames)} and {start}")
+    pictures = [re.findall(r"<img\b[^>]*>", page) for page in frames.values()]
+    told = [tuple(re.findall(r'\balt="([^"]+)"', " ".join(tags))) for tags in pictures]
+    silent = any(len(words) < len(tags) for words, tags in zip(told, pictures, strict=True))
+    if silent or len(set(told)) < len(told) and any(told):
+        raise ValueError("each picture of a slider needs alt text, and another one in each frame")
     values, pages = list(frames), [widgets.HTML(page) for page in frames.values()]
     control = widgets.SelectionSlider(
         options=values,

@@ -15,8 +15,8 @@
 
 #include <pthread.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__AVX512F__)
 #define BYTES 64 // of a vector register
@@ -27,13 +27,16 @@
 #endif
 #if defined(__AVX512F__) || defined(__aarch64__) // 32 vector registers, elsewhere 16
 #define R 10                                     // rows of a tile: R * NV registers hold sums
+#define RS 8                                     // and of a smaller one, for M that it fits better
 #define RX 5                                     // rows and columns of a tile of dW: RX * RX sums
 #else
 #define R 5
+#define RS 4
 #define RX 3
 #endif
 #define NV 2 // vectors of a chunk
 #define BLOCK_BYTES (384 << 10) // of gradients and states collected before they enter dW: part of a second-level cache
+#define AHEAD 3                 // steps between asking memory for numbers and needing them
 #define INLINE static inline __attribute__((always_inline))
 
 typedef int64_t I;
@@ -44,17 +47,22 @@ typedef struct { // the fields of kernel.py's _Job, in the same order; a gradien
   void *ds, *dz0, *dA, *dWC, *dh, *dlower;           // (K, T, N, B), (K, M, B), and (K, chunks, ...): one part a chunk
   I K, B, T, M, N, last;
   I s_stride[4], grad_stride[4]; // of (K, B, T, N) and (K, B, last, M), in numbers
-  I lanes, block, every;         // sequences of a chunk; steps of a block; marks holds every `every`-th state
-  I threads;
+  I lanes, block;                // sequences of a chunk; steps of a block
+  I every, marked;               // marks, (K, marked, M, B), holds every `every`-th state
+  I threads, room;               // room: bytes of working memory for each thread
+  char *memory;                  // threads * room, aligned to 64
 } Job;
 
 typedef struct { // what the threads of one call share
   const Job *job;
-  int (*task)(const Job *, I net, I chunk);
-  I next, failed;
+  void (*task)(const Job *, I net, I chunk, void *memory);
+  I threads, next; // that have begun; task to be taken next
 } Pool;
 
 INLINE I round_up(I n, I step) { return (n + step - 1) / step * step; }
+INLINE I rows_of(I n) { return (n + R) | 1; } // room for n rows in whole tiles; odd, lest steps crowd in one part of a cache
+INLINE I tile_of(I rows) { return round_up(rows, R) > round_up(rows, RS) ? RS : R; }
+INLINE I at(I i, I j, I cols, I tile) { return (i / tile * cols + j) * tile + i % tile; } // in w[rows / tile][cols][tile]
 
 // Denormal numbers (in float those below 1e-38) are set to zero here: they cost a hundred times more than others and carry
 // no information.
@@ -86,22 +94,32 @@ static void *work(void *shared) { // take the next task until none is left
   Pool *pool = shared;
   const Job *job = pool->job;
   I chunks = (job->B + job->lanes - 1) / job->lanes;
+  char *memory = job->memory + job->room * __atomic_fetch_add(&pool->threads, 1, __ATOMIC_RELAXED);
   uint64_t mode = flush_denormals();
   for (I n; (n = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED)) < job->K * chunks;)
-    if (pool->task(job, n / chunks, n % chunks)) __atomic_store_n(&pool->failed, 1, __ATOMIC_RELAXED);
+    pool->task(job, n / chunks, n % chunks, memory);
   restore(mode);
   return NULL;
 }
 
 // Threads live for one call only (some 20 microseconds each), so nothing is left over that a fork could break.
-static int run(const Job *job, int (*task)(const Job *, I, I)) {
+static void run(const Job *job, void (*task)(const Job *, I, I, void *)) {
   Pool pool = {job, task, 0, 0};
   pthread_t helper[64];
   I helpers = 0;
   while (helpers < job->threads - 1 && helpers < 64 && !pthread_create(&helper[helpers], NULL, work, &pool)) helpers++;
   work(&pool);
   while (helpers) pthread_join(helper[--helpers], NULL);
-  return (int)pool.failed;
+}
+
+// Fresh memory costs more than what is computed in it, page by page. Where the system knows larger pages, ask for those.
+static void large_pages(void *from, I bytes) {
+#ifdef MADV_HUGEPAGE
+  const uintptr_t begin = ((uintptr_t)from + 4095) & ~(uintptr_t)4095, end = (uintptr_t)from + (uintptr_t)bytes;
+  if (from && bytes > 4 << 20) madvise((void *)begin, (end - begin) & ~(uintptr_t)4095, MADV_HUGEPAGE);
+#else
+  (void)from, (void)bytes;
+#endif
 }
 
 #define REAL float
@@ -123,9 +141,17 @@ void alrnn_plan(Job *job, I size) {
   job->lanes = n * v;
   job->block = BLOCK_BYTES / ((2 * job->M + job->N) * n * BYTES);
   job->block = job->block < 1 ? 1 : job->block > job->T ? job->T : job->block;
+  const I gp = rows_of(job->M), xp = rows_of(job->M + job->N); // see `backward`
+  job->room = ((job->block + 2) * gp + (job->block + 3) * xp + 3 * job->M) * n * BYTES + round_up(2 * xp * (job->M + job->N) * size, 64);
 }
-int alrnn_forward(const Job *job, I size) { return run(job, size == 4 ? forward_float : forward_double); }
-int alrnn_backward(const Job *job, I size) { return run(job, size == 4 ? backward_float : backward_double); }
+void alrnn_forward(const Job *job, I size) {
+  large_pages(job->z, job->K * job->last * job->M * job->B * size);
+  run(job, size == 4 ? forward_float : forward_double);
+}
+void alrnn_backward(const Job *job, I size) {
+  large_pages(job->ds, job->K * job->T * job->N * job->B * size);
+  run(job, size == 4 ? backward_float : backward_double);
+}
 
 #else // once for float, once for double
 
@@ -158,8 +184,21 @@ static void NAME(load)(vec *x, I rows, I n, I nv, const REAL *from, I lane, I ro
       for (I q = 0; q < nv; q++) x[i * nv + q] = *(const loose *)(from + i * row + q * V);
   else
     for (I q = 0; q < nv; q++, from += V * lane, n -= V)
-      for (I i = 0; i < rows; i++)
-        for (I l = 0; l < V; l++) ((REAL *)(x + i * nv + q))[l] = l < n ? from[l * lane + i * row] : 0;
+      for (I i = 0; i < rows; i++) {
+        vec v = {0};
+        if (n >= V)
+          for (I l = 0; l < V; l++) v[l] = from[l * lane + i * row];
+        else
+          for (I l = 0; l < n; l++) v[l] = from[l * lane + i * row];
+        x[i * nv + q] = v;
+      }
+}
+
+// Ask for these numbers early, into the second-level cache: processors foresee one walk through memory, not a hundred.
+static void NAME(fetch)(const REAL *from, I rows, I n, I lane, I row) {
+  const I outer = lane == 1 ? rows : n, inner = lane == 1 ? n : rows, far = lane == 1 ? row : lane;
+  for (I i = 0; i < outer; i++)
+    for (I j = 0; j < inner; j += 64 / (I)sizeof(REAL)) __builtin_prefetch(from + i * far + j, 0, 2);
 }
 
 static void NAME(store)(REAL *to, I row, const vec *x, I rows, I n, I nv) {
@@ -176,27 +215,32 @@ INLINE void NAME(clear)(vec *x, I rows, I n, I nv) {
   for (I i = 0; n < nv * V && i < rows; i++) memset((REAL *)(x + i * nv) + n, 0, (nv * V - n) * sizeof(REAL));
 }
 
-// w[rows/R][cols][R] = W or its transpose, rows filled up with zeros
-static void NAME(pack)(REAL *w, const REAL *W, I rows, I cols, I total_cols, I row, I col) {
-  for (I i = 0; i < round_up(rows, R); i++)
-    for (I j = 0; j < cols; j++) w[(i / R * total_cols + j) * R + i % R] = i < rows ? W[i * row + j * col] : 0;
+// Columns from `first` of w, a packed matrix of J columns, = W; rows filled up with zeros
+static void NAME(pack)(REAL *w, I J, I first, const REAL *W, I rows, I cols) {
+  const I tile = tile_of(rows);
+  for (I i = 0; i < round_up(rows, tile); i++)
+    for (I j = 0; j < cols; j++) w[at(i, first + j, J, tile)] = i < rows ? W[i * cols + j] : 0;
 }
 
-INLINE void NAME(tile)(I nv, I cols, const REAL *w, const vec *x, vec *y) { // R rows of Y += W X
+INLINE void NAME(tile)(I rows, I nv, I cols, const REAL *w, const vec *x, const vec *from, vec *y) {
   vec sum[R][NV];
-  for (I r = 0; r < R; r++)
-    for (I q = 0; q < nv; q++) sum[r][q] = y[r * nv + q];
-  for (I j = 0; j < cols; j++, w += R, x += nv)
-    for (I r = 0; r < R; r++)
+  for (I r = 0; r < rows; r++)
+    for (I q = 0; q < nv; q++) sum[r][q] = from[r * nv + q];
+  for (I j = 0; j < cols; j++, w += rows, x += nv)
+    for (I r = 0; r < rows; r++)
       for (I q = 0; q < nv; q++) sum[r][q] += w[r] * x[q];
-  for (I r = 0; r < R; r++)
+  for (I r = 0; r < rows; r++)
     for (I q = 0; q < nv; q++) y[r * nv + q] = sum[r][q];
 }
 
-static void NAME(multiply)(I nv, I rows, I cols, const REAL *w, const vec *x, vec *y) { // Y += W X
-  for (I i = 0; i < rows; i += R, w += cols * R, y += R * nv) switch (nv) { // constants, so that the loops unroll
-    case 1: NAME(tile)(1, cols, w, x, y); break;
-    case 2: NAME(tile)(2, cols, w, x, y); break;
+// Y = from + W X; Y may be where `from` is
+static void NAME(multiply)(I nv, I rows, I cols, const REAL *w, const vec *x, const vec *from, vec *y) {
+  const I tile = tile_of(rows);
+  for (I i = 0; i < rows; i += tile, w += cols * tile, from += tile * nv, y += tile * nv) switch (tile * NV + nv) { // constants: loops unroll
+    case R * NV + 1: NAME(tile)(R, 1, cols, w, x, from, y); break;
+    case R * NV + 2: NAME(tile)(R, 2, cols, w, x, from, y); break;
+    case RS * NV + 1: NAME(tile)(RS, 1, cols, w, x, from, y); break;
+    case RS * NV + 2: NAME(tile)(RS, 2, cols, w, x, from, y); break;
     }
 }
 
@@ -219,17 +263,25 @@ static void NAME(outer)(I nv, I steps, I rows, I cols, const vec *g, I gstep, co
 
 typedef struct { // one chunk of one net
   I k, b, n, nv, J; // net, first sequence, sequences, vectors, columns of W and C side by side
-  const REAL *s, *A, *h, *lower;
-  REAL *w;
+  const REAL *s, *z0, *A, *h, *lower;
+  REAL *mark, *w;
 } NAME(Chunk);
 
 static NAME(Chunk) NAME(open)(const Job *job, I k, I chunk, REAL *w) {
   const I M = job->M, N = job->N, b = chunk * job->lanes, n = job->B - b < job->lanes ? job->B - b : job->lanes;
-  NAME(pack)(w, (const REAL *)job->W + k * M * M, M, M, job->C ? M + N : M, M, 1);
-  if (job->C) NAME(pack)(w + M * R, (const REAL *)job->C + k * M * N, M, N, M + N, N, 1);
-  return (NAME(Chunk)){k, b, n, (n + V - 1) / V, job->C ? M + N : M,
-    (const REAL *)job->s + k * job->s_stride[0] + b * job->s_stride[1], (const REAL *)job->A + k * M,
-    (const REAL *)job->h + k * M, (const REAL *)job->lower + k * M, w};
+  const I J = job->C ? M + N : M;
+  NAME(pack)(w, J, 0, (const REAL *)job->W + k * M * M, M, M);
+  if (job->C) NAME(pack)(w, J, M, (const REAL *)job->C + k * M * N, M, N);
+  return (NAME(Chunk)){k, b, n, (n + V - 1) / V, J,
+    (const REAL *)job->s + k * job->s_stride[0] + b * job->s_stride[1], (const REAL *)job->z0 + (k * job->B + b) * M,
+    (const REAL *)job->A + k * M, (const REAL *)job->h + k * M, (const REAL *)job->lower + k * M,
+    (REAL *)job->marks + k * job->marked * M * job->B + b, w};
+}
+
+// y = the state before step t, a multiple of `every`
+static void NAME(recall)(const Job *job, const NAME(Chunk) *c, I t, vec *y) {
+  if (t == 0) NAME(load)(y, job->M, c->n, c->nv, c->z0, job->M, 1);
+  else NAME(load)(y, job->M, c->n, c->nv, c->mark + (t / job->every - 1) * job->M * job->B, 1, job->B);
 }
 
 // next = A y + h + W phi(y) + C s_t; x is room for phi(y) and, below it, s_t. `next` may be y itself.
@@ -243,65 +295,59 @@ static void NAME(step)(const Job *job, const NAME(Chunk) *c, I t, const vec *y, 
       next[q] = c->A[i] * z + c->h[i];
       if (!job->C) next[q] += x[M * nv + q];
     }
-  NAME(multiply)(nv, M, c->J, c->w, x, next);
+  NAME(multiply)(nv, M, c->J, c->w, x, next, next);
 }
 
-static int NAME(forward)(const Job *job, I k, I chunk) {
+static void NAME(forward)(const Job *job, I k, I chunk, void *memory) {
   const I B = job->B, T = job->T, M = job->M, N = job->N, most = job->lanes / V, Mp = round_up(M, R);
-  vec *y; // the state, then room for `step`, then W and C
-  if (posix_memalign((void **)&y, 64, (size_t)((Mp + M + N) * most) * sizeof(vec) + (size_t)(Mp * (M + N)) * sizeof(REAL)))
-    return 1;
+  vec *y = memory; // the state, then room for `step`, then W and C
   const NAME(Chunk) c = NAME(open)(job, k, chunk, (REAL *)(y + (Mp + M + N) * most));
-  REAL *z = (REAL *)job->z + k * job->last * M * B + c.b, *mark = (REAL *)job->marks + k * ((T - 1) / job->every) * M * B + c.b;
-  memset(y, 0, (size_t)(Mp * c.nv) * sizeof(vec));
-  NAME(load)(y, M, c.n, c.nv, (const REAL *)job->z0 + (k * B + c.b) * M, M, 1);
+  REAL *z = (REAL *)job->z + k * job->last * M * B + c.b;
+  NAME(recall)(job, &c, 0, y);
   for (I t = 0; t < T; t++) {
     NAME(step)(job, &c, t, y, y + Mp * c.nv, y);
     if (t >= T - job->last) NAME(store)(z + (t - T + job->last) * M * B, B, y, M, c.n, c.nv);
     if (job->marks && t + 1 < T && (t + 1) % job->every == 0)
-      NAME(store)(mark + ((t + 1) / job->every - 1) * M * B, B, y, M, c.n, c.nv);
+      NAME(store)(c.mark + ((t + 1) / job->every - 1) * M * B, B, y, M, c.n, c.nv);
   }
-  free(y);
-  return 0;
 }
 
-static int NAME(backward)(const Job *job, I k, I chunk) {
+static void NAME(backward)(const Job *job, I k, I chunk, void *memory) {
   const I B = job->B, T = job->T, M = job->M, N = job->N, most = job->lanes / V, block = job->block, every = job->every;
   const I piece = k * ((B + job->lanes - 1) / job->lanes) + chunk, *gs = job->grad_stride;
-  const I gp = round_up(M, R) + R, xp = round_up(M + N, R) + R; // rows of a step, with room for whole tiles
-  vec *memory;
-  const size_t vectors = (size_t)(((block + 2) * gp + (block + 2) * xp + 3 * M) * most);
-  const size_t bytes = vectors * sizeof(vec) + (size_t)(2 * xp * (M + N)) * sizeof(REAL);
-  if (posix_memalign((void **)&memory, 64, bytes)) return 1;
-  memset(memory, 0, bytes);
-  REAL *w = (REAL *)(memory + vectors), *wt = w + xp * (M + N); // W and C side by side, and transposed
+  const I gp = rows_of(M), xp = rows_of(M + N); // rows of a step
+  vec *const sum = memory, *g = sum + 3 * M * most;
+  REAL *w = (REAL *)(g + ((block + 2) * gp + (block + 3) * xp) * most), *wt = w + xp * (M + N); // W and C side by side, and transposed
   const NAME(Chunk) c = NAME(open)(job, k, chunk, w);
   const I n = c.n, nv = c.nv, J = c.J, gstep = gp * nv, xstep = xp * nv, out = job->ds && job->C ? J : M;
-  vec *g = memory, *x = g + (block + 1) * gstep; // of a block: G_t, one more than steps; z_{t-1}, then phi(z_{t-1}) and s_t
-  vec *extra = x + block * xstep, *u = extra + gstep, *room = u + xstep, *sum = room + xstep;
+  vec *x = g + (block + 1) * gstep; // g and x of a block: G_t, one more than steps; z_{t-1}, then phi(z_{t-1}) and s_t
+  vec *extra = x + block * xstep, *u = extra + gstep, *room = u + xstep, *zero = room + xstep;
   const REAL *grad = (const REAL *)job->grad + k * gs[0] + c.b * gs[1];
-  const REAL *mark = (const REAL *)job->marks + k * (every == 1 ? T : (T - 1) / every) * M * B + c.b;
   REAL *dWC = job->dWC ? (REAL *)job->dWC + piece * M * J : NULL, *ds = (REAL *)job->ds + k * T * N * B + c.b;
   for (I j = 0; j < M; j++)
-    for (I i = 0; i < round_up(out, R); i++) // rows of the transpose are columns of W and C, found in the packed w
-      wt[(i / R * M + j) * R + i % R] = i < out ? w[(j / R * J + i) * R + j % R] : 0;
+    for (I i = 0; i < round_up(out, tile_of(out)); i++)
+      wt[at(i, j, M, tile_of(out))] = i < out ? w[at(j, i, J, tile_of(M))] : 0;
   if (dWC) memset(dWC, 0, (size_t)(M * J) * sizeof(REAL));
+  memset(sum, 0, (size_t)(3 * M * nv) * sizeof(vec));
+  memset(zero, 0, (size_t)xstep * sizeof(vec));
+  memset(g + (T - (T - 1) / block * block) * gstep, 0, (size_t)gstep * sizeof(vec)); // nothing comes from after the end
 
   for (I begin = (T - 1) / block * block, end = T; end > 0; end = begin, begin -= block) {
-    for (I t = begin; t < end; t++) { // the states before each step: stored, or computed anew
+    for (I t = begin; every > 1 && t < end; t++) { // the states before each step, computed anew from the block's first
       vec *y = x + (t - begin) * xstep;
-      if (t == 0) NAME(load)(y, M, n, nv, (const REAL *)job->z0 + (k * B + c.b) * M, M, 1);
-      else if (t % every == 0) NAME(load)(y, M, n, nv, mark + (t / every - 1) * M * B, 1, B);
+      if (t == begin) NAME(recall)(job, &c, t, y);
       else NAME(step)(job, &c, t - 1, y - xstep, room, y), NAME(clear)(y, M, n, nv);
     }
     for (I t = end - 1; t >= begin; t--) {
       vec *now = g + (t - begin + 1) * gstep, *before = now - gstep, *y = x + (t - begin) * xstep;
+      if (every == 1) NAME(recall)(job, &c, t, y);
+      if (every == 1 && t > AHEAD) NAME(fetch)(c.mark + (t - 1 - AHEAD) * M * B, M, n, 1, B);
+      if (t >= T - job->last + AHEAD) NAME(fetch)(grad + (t - AHEAD - T + job->last) * gs[2], M, n, gs[1], gs[3]);
       if (t >= T - job->last) {
         NAME(load)(extra, M, n, nv, grad + (t - T + job->last) * gs[2], gs[1], gs[3]);
         for (I q = 0; q < M * nv; q++) now[q] += extra[q];
       }
-      memset(u, 0, (size_t)xstep * sizeof(vec));
-      NAME(multiply)(nv, out, M, wt, now, u);
+      NAME(multiply)(nv, out, M, wt, now, zero, u);
       NAME(clear)(u, M, n, nv);
       for (I i = 0; i < M; i++)
         for (I q = i * nv; q < (i + 1) * nv; q++) {
@@ -311,7 +357,7 @@ static int NAME(backward)(const Job *job, I k, I chunk) {
           y[q] = NAME(select)(dead, low, z);
           sum[i] += now[q] * z;
           sum[M + i] += now[q];
-          sum[2 * M + i] += NAME(select)(dead, u[q], (vec){0});
+          if (job->dlower) sum[2 * M + i] += NAME(select)(dead, u[q], (vec){0});
         }
       NAME(clear)(before, M, n, nv);
       if (dWC && job->C) NAME(load)(y + M * nv, N, n, nv, c.s + t * job->s_stride[2], job->s_stride[1], job->s_stride[3]);
@@ -324,8 +370,6 @@ static int NAME(backward)(const Job *job, I k, I chunk) {
   void *parts[3] = {job->dA, job->dh, job->dlower};
   for (I p = 0; p < 3; p++)
     for (I i = 0; parts[p] && i < M; i++) ((REAL *)parts[p])[piece * M + i] = NAME(total)(sum[p * M + i]);
-  free(memory);
-  return 0;
 }
 
 #undef V

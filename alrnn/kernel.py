@@ -1,9 +1,9 @@
 """Builds, loads and calls kernel.c, the recurrence in C. Where that fails, `load` says why and torch serves instead.
 
-The kernel is compiled once, on first use, for the processor at hand, into the user's own cache folder: $ALRNN_CACHE,
-else $XDG_CACHE_HOME/alrnn, else ~/.cache/alrnn. ALRNN_KERNEL=0 switches it off. CC names a compiler, ALRNN_CFLAGS adds
-flags. It runs on torch.get_num_threads() threads; set them with torch.set_num_threads or OMP_NUM_THREADS. Its results
-do not depend on their number.
+The kernel is compiled once, on first use, for the processor at hand, into a folder of its own that nobody else can
+write to: $ALRNN_CACHE, else $XDG_CACHE_HOME/alrnn-kernel, else ~/.cache/alrnn-kernel. ALRNN_KERNEL=0 switches it off.
+CC names a compiler, ALRNN_CFLAGS adds flags. It runs on torch.get_num_threads() threads; set them with
+torch.set_num_threads or OMP_NUM_THREADS. Its results do not depend on their number.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in _SIZES),
         ("s_stride", ctypes.c_int64 * 4),
         ("grad_stride", ctypes.c_int64 * 4),
-        *((name, ctypes.c_int64) for name in ("lanes", "block", "every", "threads")),
+        *((name, ctypes.c_int64) for name in ("lanes", "block", "every", "marked", "threads", "room")),
+        ("memory", ctypes.c_void_p),
     ]
 
 
@@ -64,9 +65,9 @@ def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) ->
     K, B, T, M = job.K, job.B, job.T, job.M
     z = z0.new_empty(K, last or T, M, B)
     kept = z if last is None else z0.new_empty(K, (T - 1) // job.block, M, B)
-    job.z, job.last, job.every = z.data_ptr(), z.shape[1], job.block
+    job.z, job.last, job.every, job.marked = z.data_ptr(), z.shape[1], job.block, kept.shape[1]
     job.marks = kept.data_ptr() if marks and last else None
-    _run(library.alrnn_forward, job, z.element_size())
+    library.alrnn_forward(job, z.element_size())
     return z.permute(0, 3, 1, 2), kept if marks else None
 
 
@@ -75,7 +76,7 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     job, _alive = _job(library, s, z0, A, W, C, h, lower)
     K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
     job.marks, job.last, job.grad = marks.data_ptr(), grad.shape[2], grad.data_ptr()
-    job.every = 1 if job.last == T else job.block
+    job.every, job.marked = (1, T) if job.last == T else (job.block, marks.shape[1])
     job.grad_stride[:] = grad.stride()
     parts, names = -(-B // job.lanes), ("ds", "dz0", "dA", "dW", "dC", "dh", "dlower")
     wanted = dict(zip(names, need, strict=True))
@@ -85,7 +86,7 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     d = {name: z0.new_empty(shape) for name, shape in shapes.items() if wanted[name]}
     for name, x in d.items():
         setattr(job, name, x.data_ptr())
-    _run(library.alrnn_backward, job, z0.element_size())
+    library.alrnn_backward(job, z0.element_size())
     for name, x in d.items():
         if name == "dz0":
             d[name] = x.mT
@@ -109,12 +110,9 @@ def _job(library, s, z0, A, W, C, h, lower):
     library.alrnn_plan(ctypes.byref(job), z0.element_size())
     work = K * B * T * M * (M + N)
     job.threads = max(1, min(torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
+    alive["memory"] = torch.empty(job.threads * job.room, dtype=torch.uint8)
+    job.memory = alive["memory"].data_ptr()
     return job, alive  # the job holds bare pointers: keep the tensors until the call is over
-
-
-def _run(function, job, size):
-    if function(ctypes.byref(job), size):
-        raise MemoryError("the recurrence's C kernel could not get memory for its working space")
 
 
 # ---- building
@@ -153,7 +151,7 @@ def _compilers() -> list[list[str]]:
 def _private_folder() -> Path:
     """The cache folder, made if need be; nobody else may write to it or replace it."""
     given = os.environ.get("ALRNN_CACHE")
-    folder = Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alrnn")
+    folder = Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alrnn-kernel")
     folder = folder.expanduser().absolute()
     for path in (*reversed(folder.parents), folder):  # one by one: `parents=True` would leave their mode to the umask
         path.mkdir(mode=0o700, exist_ok=True)
@@ -163,7 +161,7 @@ def _private_folder() -> Path:
         status = parent.stat()
         sticky = status.st_mode & stat.S_ISVTX  # as /tmp: others may add files but not replace ours
         if status.st_uid not in (0, os.geteuid()) or (status.st_mode & 0o022 and not sticky):
-            raise PermissionError(f"others can write to {parent}: choose another cache folder with ALRNN_CACHE")
+            raise PermissionError(f"{parent} belongs to another or others can write to it: set ALRNN_CACHE")
     return folder
 
 
@@ -200,8 +198,7 @@ def _open(path: Path) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     for function in (library.alrnn_plan, library.alrnn_forward, library.alrnn_backward):
         function.argtypes = [ctypes.POINTER(_Job), ctypes.c_int64]
-        function.restype = ctypes.c_int
-    library.alrnn_plan.restype = None
+        function.restype = None
     return library
 
 

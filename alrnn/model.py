@@ -35,13 +35,15 @@ class Init:
             unit left over gets `value`.
         spread: W_ii = exp(-1/time constant), time constants log-spaced over `time_constants` steps.
     PWL units among the first `units` get W_ii = pwl. With pwl = 1 that is the identity of Le, Jaitly & Hinton (2015),
-    without which P = M starts with no memory at all and is no fair baseline.
+    without which P = M starts with no memory at all and is no fair baseline. `opposite` gives P = M what linear units
+    have: PWL units in pairs z, -z, each of which acts as one linear unit, as max(z, 0) - max(-z, 0) = z.
     """
 
     kind: Literal["paper", "slow", "rotation", "spread"] = "paper"
     units: int | None = None  # how many units carry the structure, from the first; None: all
     value: float = 1.0  # self-weight or radius
     pwl: float = 0.0  # self-weight of the PWL units among them
+    opposite: int | None = None  # how many PWL units, from the first, start in opposite pairs with the kind's structure
     time_constants: tuple[float, float] = (2.0, 60.0)  # steps
     angles: tuple[float, ...] | None = None  # radians a step, one for each pair of linear units or more
     W: float = 0.01
@@ -52,8 +54,9 @@ class Init:
     def __post_init__(self) -> None:
         if self.kind not in ("paper", "slow", "rotation", "spread"):
             raise ValueError(f"init must be one of paper, slow, rotation, spread, got {self.kind!r}")
-        if self.units is not None:
-            integer("units", self.units, 0)
+        for name in ("units", "opposite"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), 0)
         low, high = self.time_constants
         if not 0 < low <= high < math.inf:
             raise ValueError(f"time_constants must be two rising numbers of steps above 0, got {self.time_constants}")
@@ -78,6 +81,11 @@ class Init:
         if self.kind != "paper":
             W[:linear, :linear] += self._structure(linear)
         W.diagonal()[M - P : units] += self.pwl
+        if self.kind != "paper" and self.opposite:
+            pairs = min(self.opposite, P) // 2
+            first, second, both = (slice(M - P + i * pairs, M - P + j * pairs) for i, j in ((0, 1), (1, 2), (0, 2)))
+            W[both, both] += torch.kron(torch.tensor([[1, -1], [-1, 1]]), self._structure(pairs))
+            normal["C"][second] = -normal["C"][first]
         return {
             "A": near_zero * normal["A"] * pwl,
             "W": W,

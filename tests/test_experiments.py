@@ -245,9 +245,9 @@ def test_the_experiments_are_fair_and_complete(name):
     for task in {id(e.task): e for e in chosen}.values():
         same = [e for e in chosen if type(e.task) is type(task.task) and e.task.settings() == task.task.settings()]
         assert any(list(e.models) == list(baselines.MODELS) for e in same)
-        for M in {e.M for e in same}:
-            full = [e.init.pwl for e in same if e.M == M and M in e.sizes]
-            assert sorted(full) == [0, 1], "P = M needs the identity and the plain start"
+        for M in {e.M for e in same} - {1}:  # M = 1 is a bag of words
+            full = {e.init.pwl for e in same if e.M == M and M in e.sizes}
+            assert min(full) == 0 and 0.9 <= max(full) <= 1, "P = M needs a start with memory and the plain start"
             assert any(0 in e.sizes and 1 in e.sizes for e in same if e.M == M)
     rows = pd.DataFrame([e.settings(kind, 0) for e in chosen for kind in (*e.sizes, *e.models)])
     assert not rows.duplicated().any()
@@ -332,20 +332,21 @@ def test_parameters_are_counted(model):
 
 
 def test_equal_parameters_at_the_full_sizes():
-    """Within 3% wherever sizes are fine enough for it (M = 50), and never nearer with another size."""
+    """Within 4% wherever sizes are fine enough for it (M = 50), and never nearer with another size."""
     for e in (e for make in EXPERIMENTS.values() for e in make() if e.models):
         net = alrnn.ALRNN(e.task.input_size, e.M, e.M, e.task.output_size)
         count = sum(p.numel() for p in net.parameters())
         for model in e.models:
             row = e.settings(model, 0)
-            built = baselines.Baseline(model, e.task.input_size, row["M"], e.task.output_size)
+            built = baselines.Baseline(model, e.task.input_size, row["M"], e.task.output_size, inputs=e.task.inputs)
             mine = sum(p.numel() for p in built.parameters())
             assert mine == row["parameters"]
-            assert e.M < 50 or abs(mine / count - 1) < 0.03, (model, e.task.name)
-            if model == "rnn":
+            assert e.M < 50 or abs(mine / count - 1) < 0.04, (model, e.task.name)
+            if model == "rnn" and e.task.inputs == "numbers":
                 assert mine == count and row["M"] == e.M
             for size in (row["M"] - 1, row["M"] + 1):
-                near = baselines.parameters(model, e.task.input_size, max(1, size), e.task.output_size)
+                sizes = (e.task.input_size, max(1, size), e.task.output_size)
+                near = baselines.parameters(model, *sizes, e.task.inputs)
                 assert abs(near - count) >= abs(mine - count)
 
 

@@ -39,6 +39,18 @@ def test_bad_input(frames: dict[str, str], start: int) -> None:
         explore.slider("g", frames, start=start)
 
 
+@pytest.mark.parametrize("alts", [("", "b"), (None, "b"), ("a", "a")])
+def test_each_picture_needs_alt_text_of_its_own(alts: tuple[str | None, str]) -> None:
+    pages = {str(i): "<img src=x" + ("" if alt is None else f' alt="{alt}"') + ">" for i, alt in enumerate(alts)}
+    with pytest.raises(ValueError, match="alt text"):
+        explore.slider("g", pages)
+
+
+def test_pictures_with_alt_text_of_their_own_are_shown() -> None:
+    pages = {name: f'<figure><img src="x" alt="g is {name}"></figure>' for name in FRAMES}
+    assert explore.slider("g", pages).children[0].options == tuple(FRAMES)
+
+
 def image(page: str) -> np.ndarray:
     found = re.match('<img src="data:image/png;base64,([^"]+)" alt="a &quot;b&quot; &amp; c"', page)
     assert found

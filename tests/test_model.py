@@ -1,6 +1,7 @@
 """The net: against independent constructions, its initialisations, its ensembles, and what it refuses."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -302,6 +303,25 @@ def test_all_pwl_with_identity_holds_positive_states():
         assert torch.equal(net(s, z0)[1][:, -1], pwl * z0)
 
 
+@pytest.mark.parametrize("kind", ["slow", "rotation", "spread"])
+@pytest.mark.parametrize(("M", "P", "opposite"), [(10, 10, 10), (11, 11, 99), (9, 6, 5)])
+def test_opposite_pairs_of_relus_are_a_linear_net(kind, M, P, opposite):
+    """While nothing breaks the pairs, they do what a net of linear units does, one for each pair."""
+    init = Init(kind, value=0.9, W=0.0, C=1.0, opposite=opposite)
+    net, pairs, s = ALRNN(2, M, P, 1, seed=3, init=init).double(), min(opposite, P) // 2, torch.randn(4, 30, 2).double()
+    linear = ALRNN(2, pairs, 0, 1, init=replace(init, opposite=None)).double()
+    linear.C.data[:] = net.C[M - P : M - P + pairs]
+    z, expected = net(s)[1][..., M - P :], linear(s)[1]
+    assert (z[..., :pairs] < 0).any() and (z[..., :pairs] > 0).any()
+    torch.testing.assert_close(z[..., :pairs], expected)
+    torch.testing.assert_close(z[..., pairs : 2 * pairs], -expected)
+    others = Init(kind, value=0.9, W=0.0, C=1.0).draw(M, P, 2, 1, seed=3)
+    rest = [i for i in range(M) if not M - P <= i < M - P + 2 * pairs]
+    assert torch.equal(others["W"][rest].float(), net.W[rest].float()) and torch.equal(
+        net.D.float(), others["D"].float()
+    )
+
+
 def test_standard_deviations_and_thresholds():
     parts = Init("paper", W=0.01, C=0.2, D=0.3, threshold=-0.5).draw(200, 100, 50, 40, seed=0)
     for x, expected in [
@@ -446,6 +466,7 @@ def test_numpy_integers_are_sizes():
         ({"units": 1.5}, "units must be"),
         ({"value": math.nan}, "value must be finite"),
         ({"W": math.inf}, "W must be finite"),
+        ({"opposite": 2.5}, "opposite must be an integer of at least 0, got 2.5"),
         ({"angles": (0.0, math.nan)}, "angles must be finite"),
         ({"time_constants": (0.0, 5.0)}, "time_constants must be"),
         ({"time_constants": (9.0, 5.0)}, "time_constants must be"),

@@ -73,37 +73,47 @@ def is_current(name: str, stamp: str, status: dict[str, dict], root: Path = ROOT
     return status.get(name, {}).get("stamp") == stamp and executed.exists()
 
 
-def unpack_wheel(root: Path) -> Path:
-    """Build the wheel and lay its content into executed/wheel, to be put first on the notebooks' path."""
-    folder = root / "executed" / "wheel"
+def build_wheel(folder: Path, root: Path = ROOT) -> Path:
+    """The wheel, alone in the folder."""
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def unpack_wheel(root: Path) -> Path:
+    """Build the wheel and lay its content into executed/wheel, to be put first on the notebooks' path."""
+    wheel = build_wheel(root / "executed" / "wheel", root)
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
+        archive.extractall(wheel.parent)
     wheel.unlink()
-    return folder
+    return wheel.parent
 
 
 def run(names: list[str], root: Path = ROOT) -> Iterator[tuple[str, float]]:
-    """Run the notebooks through nbmake, two at a time, each alone in a folder of its own below executed/run.
+    """Run the notebooks on the wheel, in this environment."""
+    wheel = unpack_wheel(root)
+    env = {**os.environ, "PYTHONPATH": str(wheel)}
+    ask = [sys.executable, "-c", "import alrnn; print(alrnn.__file__)"]
+    found = subprocess.run(ask, cwd=wheel, env=env, check=True, capture_output=True, text=True).stdout.strip()
+    if not Path(found).is_relative_to(wheel):
+        raise RuntimeError(f"the notebooks would import {found}, not the wheel in {wheel}")
+    yield from run_alone(names, root / "executed" / "run", env, root)
+
+
+def run_alone(names: list[str], stage: Path, env: dict[str, str], root: Path = ROOT) -> Iterator[tuple[str, float]]:
+    """Run the notebooks through nbmake, two at a time, each alone in a folder of its own below `stage`.
 
     Yields the name and the seconds of each that passed as soon as it has.
     """
-    wheel = unpack_wheel(root)
-    stage = root / "executed" / "run"
     shutil.rmtree(stage, ignore_errors=True)
     for name in names:
         (stage / name).mkdir(parents=True)
         shutil.copy(root / "book" / f"{name}.ipynb", stage / name)
 
-    env = {**os.environ, "PYTHONPATH": str(wheel), "OMP_NUM_THREADS": "1"}
+    env = {**env, "OMP_NUM_THREADS": "1"}
     env["TQDM_DISABLE"] = "1"  # a finished progress bar says nothing on a page, but makes it load the widgets' scripts
-    ask = [sys.executable, "-c", "import alrnn; print(alrnn.__file__)"]
-    found = subprocess.run(ask, cwd=stage, env=env, check=True, capture_output=True, text=True).stdout.strip()
-    if not Path(found).is_relative_to(wheel):
-        raise RuntimeError(f"the notebooks would import {found}, not the wheel in {wheel}")
 
     def execute(name: str) -> tuple[str, float, subprocess.CompletedProcess[str]]:
         command = [sys.executable, "-m", "pytest", "-q", "--nbmake", "--overwrite", f"--nbmake-timeout={TIMEOUT}"]

@@ -4,6 +4,7 @@ from .adding import Adding
 from .base import Batch, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
+from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
 from .spoken import SpokenDigits
 
@@ -11,7 +12,9 @@ __all__ = [
     "Adding",
     "Batch",
     "FixedCopy",
+    "GeneratedSentiment",
     "RuleInversion",
+    "Sentiment",
     "SequentialMNIST",
     "SpokenDigits",
     "Task",

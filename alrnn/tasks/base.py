@@ -55,20 +55,22 @@ class Batch:
     @staticmethod
     def per_net(batches: Sequence[Batch], index: Tensor) -> Batch:
         """One batch per net, s (K, B, T, N) and so on: net k gets batches[index[k]]. Without info."""
-        each = [batches[i] for i in index.tolist()]
-        s, target, weight = (torch.stack([getattr(b, x) for b in each]) for x in ("s", "target", "weight"))
+        fields = (torch.stack([getattr(b, x) for b in batches]) for x in ("s", "target", "weight"))
+        s, target, weight = (x.index_select(0, index) for x in fields)
         return Batch(s, target, weight)
 
 
 class Task:
     """A task. Subclasses set the attributes, keep the arguments they are made with by name, and implement `sample`.
 
-    chance: the score of the best constant answer. metric: "mse" (lower is better) or "accuracy" (higher is better).
+    inputs: "words" where s holds words. chance: the score of the best constant answer.
+    metric: "mse" (lower is better) or "accuracy" (higher is better).
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     tags: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[Literal["numbers", "words"]] = "numbers"
     input_size: int
     output_size: int
     chance: float

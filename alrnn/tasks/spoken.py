@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import datasets
+from ..checks import integer
 from .base import Batch, Task
 
 SPLITS = {"train": 180, "validation": 40, "test": 80}  # recordings of each digit
@@ -40,10 +41,10 @@ class SpokenDigits(Task):
     metric = "accuracy"
     chance = 0.1
 
-    def __init__(self, frames: int = 40, noise: float = 0.3, clips: int | None = None, blank: int = 1):
-        self.frames = _from("frames", frames, 1, 92)
-        self.clips = None if clips is None else _from("clips", clips, 1, SPLITS["train"])
-        self.blank = _from("blank", blank, 0, 100)
+    def __init__(self, frames: int = 40, noise: float = 0.6, clips: int | None = None, blank: int = 1):
+        self.frames = integer("frames", frames, 1, 92)
+        self.clips = None if clips is None else integer("clips", clips, 1, SPLITS["train"])
+        self.blank = integer("blank", blank, 0, 100)
         if not 0 <= noise < np.inf:
             raise ValueError(f"noise must be at least 0 and finite, got {noise!r}")
         self.noise = noise
@@ -73,7 +74,7 @@ class SpokenDigits(Task):
         if split not in ("validation", "test"):
             raise ValueError(f"split must be validation or test, got {split!r}")
         here = len(self.parts[split][2])
-        return self._batch(split, torch.arange(here if n is None else _from("n", n, 1, here)))
+        return self._batch(split, torch.arange(here if n is None else integer("n", n, 1, here)))
 
     def loss(self, y: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy (nats) at the readouts; as in `Task`, but other steps are left out before, not after."""
@@ -95,12 +96,6 @@ def _at_end(y: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
     end = batch.weight.argmax(-1, keepdim=True)
     here = end[..., None].expand(*y.shape[:-2], 1, y.shape[-1])
     return y.gather(-2, here), Batch(batch.s, batch.target.gather(-1, end), batch.weight.gather(-1, end))
-
-
-def _from(name: str, value: object, low: int, high: int) -> int:
-    if not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
-    return value
 
 
 def _splits(labels: np.ndarray, clips: int | None) -> dict[str, np.ndarray]:

@@ -1,0 +1,227 @@
+"""The built site in a real browser: every page, light and dark, wide and on a phone. Run by `make book`.
+
+Chromium is found on the path, or where `playwright install chromium` puts one. Where there is none the tests skip;
+ALRNN_BROWSER=required, as continuous integration sets it, makes that a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from test_site import HTML, ROOT, TOC, html
+
+AXE = ROOT / "tools" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# No name resolves, and the browser's own calls home are off: what is left are the page's requests to this machine.
+OPTIONS = [
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    *"--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update".split(),
+    "--disable-sync",
+]
+PAGES = [*TOC, "search", "genindex"]
+SLIDERS = [page for page in TOC if "widget-view+json" in html(page)]
+VIEWS = [(theme, width) for width in (1300, 390) for theme in ("light", "dark")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        path = own if Path(own).exists() else next(filter(None, map(shutil.which, NAMES)), None)
+        if path is None:
+            stop = pytest.fail if os.environ.get("ALRNN_BROWSER") == "required" else pytest.skip
+            stop("there is no Chromium; run: .venv/bin/playwright install --with-deps chromium")
+        root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=path, args=[*OPTIONS, *root])
+        yield browser
+        browser.close()
+
+
+class Handler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    refused: ClassVar[list[str]] = []  # what was asked for and is not there
+
+    def send_error(self, code: int, *args: Any) -> None:
+        self.refused.append(f"{code}: {self.path}")
+        super().send_error(code, *args)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """The address at which the built pages are served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(HTML))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@dataclass
+class Visit:
+    """An open page, its sliders and formulas in place, and what went wrong on the way."""
+
+    page: Page
+    name: str
+    theme: str
+    width: int
+    troubles: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def reader(browser: Browser, site: str) -> Iterator[Callable[[str, str, int], Visit]]:
+    """Opens a page in a theme at a width; one browser context, so one cache, for each theme and width."""
+
+    @cache
+    def context(theme: str, width: int):
+        reader = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        reader.set_default_timeout(60_000)
+        reader.add_init_script(f"localStorage.mode = localStorage.theme = '{theme}'")
+        return reader
+
+    def open_page(name: str, theme: str = "light", width: int = 1300) -> Visit:
+        page = context(theme, width).new_page()
+        visit = Visit(page, name, theme, width)
+
+        def said(message: ConsoleMessage) -> None:
+            if message.type == "error":
+                visit.troubles.append(f"console: {message.text}")
+
+        page.on("console", said)
+        page.on("pageerror", lambda error: visit.troubles.append(f"uncaught: {error}"))
+        page.on("requestfailed", lambda request: visit.troubles.append(f"asks another host: {request.url[:200]}"))
+        Handler.refused.clear()
+        page.goto(f"{site}/{name}.html")
+        page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+        if page.locator(".math").count():
+            page.wait_for_function("window.MathJax?.startup?.promise?.then(() => true)")
+        if name in SLIDERS:
+            page.locator(".noUi-handle").first.wait_for()
+        page.wait_for_function("[...document.images].every(image => image.complete)")
+        return visit
+
+    yield open_page
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(page, theme, width) for theme, width in VIEWS for page in PAGES],
+    ids=lambda parameters: "-".join(map(str, parameters)),
+)
+def visit(request: pytest.FixtureRequest, reader: Callable[..., Visit]) -> Iterator[Visit]:
+    visit = reader(*request.param)
+    yield visit
+    visit.page.close()
+
+
+def test_nothing_goes_wrong(visit: Visit) -> None:
+    """No console error, no request to another host, nothing missing; and the theme is the one asked for."""
+    assert not visit.troubles
+    assert not Handler.refused
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == visit.theme
+
+
+def test_formulas_are_drawn(visit: Visit) -> None:
+    assert visit.page.locator("mjx-merror").count() == 0
+    bare = visit.page.locator(".math:not(:has(mjx-container))")
+    assert bare.count() == 0, bare.all_text_contents()
+    text = visit.page.locator("main").inner_text()
+    assert not re.search(r"\\[(\[]|\$\$|\\(frac|mathbb|begin)\b", text)
+
+
+def test_images_are_there(visit: Visit) -> None:
+    """Loaded, and told in words to those who do not see them."""
+    images = "[...document.images].map(i => [i.currentSrc.slice(0, 80), i.naturalWidth, i.getAttribute('alt')])"
+    for address, width, alt in visit.page.evaluate(images):
+        assert width > 0, f"not loaded: {address}"
+        assert alt and alt.strip(), f"no alt text: {address}"
+
+
+def test_no_sideways_scroll(visit: Visit) -> None:
+    wide = """[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+              .slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= visit.width, visit.page.evaluate(wide)
+
+
+def test_accessible(visit: Visit) -> None:
+    """By all of axe's default rules: landmarks, names of controls, contrast and so on; formulas are MathJax's matter.
+
+    Once for each page, and its contrast in both themes; what differs on a phone is how things are arranged.
+    """
+    if visit.width < 1000:
+        return
+    visit.page.evaluate(AXE.read_text("utf-8"))
+    only = {"runOnly": ["color-contrast"]} if visit.theme == "dark" else {}
+    run = "options => axe.run({exclude: ['mjx-container']}, options).then(result => result.violations)"
+    report = [
+        f"{rule['id']} ({rule['impact']}): {' '.join(node['html'].split())[:160]}"
+        for rule in visit.page.evaluate(run, {"resultTypes": ["violations"], **only})
+        for node in rule["nodes"][:5]
+    ]
+    assert not report, "\n".join(report)
+
+
+@pytest.mark.parametrize("width", [1300, 390])
+@pytest.mark.parametrize("page", SLIDERS)
+def test_sliders_move_frames(page: str, width: int, reader: Callable[..., Visit]) -> None:
+    """By keyboard and by mouse, each slider of the page; another picture is shown, with other alt text."""
+    visit = reader(page, "light", width)
+    for slider in visit.page.locator(".widget-slider").all():
+        output = slider.locator("xpath=ancestor::div[contains(@class, 'cell_output')][1]")
+        handle, picture = slider.locator(".noUi-handle"), output.locator("img:visible")
+        assert handle.get_attribute("aria-label"), "a slider without a name"
+        handle.focus()
+        visit.page.keyboard.press("Home")
+        shown = picture.first.get_attribute("alt") or ""
+        assert shown
+        visit.page.keyboard.press("ArrowRight")
+        expect(picture.first).not_to_have_attribute("alt", shown)
+        expect(handle).to_have_attribute("aria-valuetext", slider.locator(".widget-readout").inner_text())
+        visit.page.keyboard.press("Home")
+        expect(picture.first).to_have_attribute("alt", shown)
+        track = slider.locator(".noUi-base")
+        box = track.bounding_box()
+        assert box
+        track.click(position={"x": box["width"] - 2, "y": box["height"] / 2})
+        expect(picture.first).not_to_have_attribute("alt", shown)
+    assert not visit.troubles
+    visit.page.close()
+
+
+def test_search_finds_a_word(reader: Callable[..., Visit]) -> None:
+    visit = reader("intro")
+    visit.page.keyboard.press("Control+K")
+    visit.page.keyboard.type("nonlinearity")
+    visit.page.keyboard.press("Enter")
+    results = visit.page.locator("#search-results li a")
+    results.first.wait_for()
+    expect(visit.page.locator("#search-results")).to_contain_text("matching the search query")
+    addresses = {link.get_attribute("href") for link in results.all()}
+    assert any("intro" in (address or "") for address in addresses)
+    assert not visit.troubles
+    visit.page.close()
+
+
+@pytest.mark.parametrize("name", ["intro", *SLIDERS])
+def test_readable_without_scripts(name: str, browser: Browser, site: str) -> None:
+    """Text, code and pictures are in the page itself; formulas then stand as TeX."""
+    reader = browser.new_context(viewport={"width": 390, "height": 900}, java_script_enabled=False)
+    page = reader.new_page()
+    page.goto(f"{site}/{name}.html")
+    assert page.locator("article h1").is_visible()
+    parts = page.locator(":is(main section > p, main .cell_input pre, main figure img):not(details *)")
+    hidden = "parts => parts.filter(part => !part.checkVisibility()).map(part => part.outerHTML.slice(0, 200))"
+    assert parts.count() > 5 and parts.evaluate_all(hidden) == []
+    reader.close()
