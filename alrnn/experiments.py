@@ -139,7 +139,7 @@ def image_angles(size: int, count: int) -> tuple[float, ...]:
     half = size // 2
     waves = [(j, k) for j in range(half) for k in range(-half, half) if j or k >= 0]  # (-j, -k) is the same wave
     slowest = sorted(waves, key=lambda wave: math.hypot(*wave))[:count]
-    return tuple(2 * math.pi * (j + k / size) / size for j, k in slowest)
+    return tuple(2 * math.pi * (j / size + k / size**2) for j, k in slowest)
 
 
 def spoken_digits() -> Iterator[Experiment]:
