@@ -1,6 +1,7 @@
 # make book    execute the notebooks that changed, build the site into _build/html
 # make test    lint, types, unit tests, and the same notebooks (neither command repeats what the other has run)
 # make serve   the site on http://localhost:8000
+# make lowest, make newest  every notebook on the lowest, the newest versions of what alrnn depends on
 # make bench   a training step beside torch's own layers, into data/results/speed.csv: use a quiet machine
 # make sanitize  the C kernel's tests under gcc's address and undefined-behaviour sanitizers
 
@@ -11,12 +12,13 @@ WEB := tools/web/node_modules/.package-lock.json
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: book test lint unit notebooks serve bench sanitize clean
+.PHONY: book test lint unit notebooks lowest newest serve bench sanitize clean
 
 book: $(WEB) notebooks
 	rm -rf _build
 	$(VENV)/bin/jupyter-book build executed/book --config _config.yml --path-output . -W -n --keep-going
 	$(PY) -m pytest -q tests/test_site.py
+	$(PY) -m pytest -q -n 2 --dist=worksteal tests/test_browser.py
 	@echo "Open $(CURDIR)/_build/html/index.html, or run: make serve"
 
 test: lint unit notebooks
@@ -30,11 +32,15 @@ lint: $(READY)
 WITHOUT_KERNEL := tests/test_model.py tests/test_recurrence.py tests/test_train.py
 
 unit: $(READY)
-	$(PY) -m pytest -n 2 --dist=worksteal --ignore=tests/test_site.py
+	$(PY) -m pytest -n 2 --dist=worksteal --ignore=tests/test_site.py --ignore=tests/test_browser.py
 	ALRNN_KERNEL=0 $(PY) -m pytest -n 2 --dist=worksteal $(WITHOUT_KERNEL)
+	PYTHON=$(PY) sh tools/sanitize.sh
 
 notebooks: $(READY)
 	$(PY) tools/execute.py
+
+lowest newest: $(READY)
+	$(PY) tools/versions.py $@
 
 serve:
 	@test -f _build/html/index.html || { echo "There is no site yet; run: make book"; exit 1; }

@@ -5,17 +5,19 @@ ALRNN_DATA, the user's cache, and at last the public address it comes from. Its 
 a file that differs is refused (`DataError`). Nothing is unpickled and no archive is unpacked to disk.
 """
 
+import contextlib
 import gzip
 import hashlib
 import io
 import lzma
 import os
 import re
+import shutil
 import tarfile
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,8 @@ import numpy as np
 import pooch  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped]
+
+from .registry import REGISTRY, DataFile, DataSet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,108 +41,17 @@ __all__ = [
     "fetch",
     "imdb",
     "mnist",
+    "result_tables",
     "results",
     "spoken_digits",
 ]
 
 LARGEST_REVIEW = 1 << 20  # bytes; the longest real one has under 14 kB
+ABANDONED = 24 * 3600  # seconds after which a part of a download cannot be in use any more
 
 
 class DataError(RuntimeError):
     """A data file is missing, truncated, altered or out of reach; the message says where it was sought, what to do."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One file: its path below each data folder, and how to know it again.
-
-    `size` is in bytes, as published. `sha256` is that of the file or, if `unpacked` (bytes) is given, of the content of
-    this gzip file, so that a recompressed copy is as good as the original. `also` lists files that may take its place.
-    """
-
-    path: str
-    size: int
-    sha256: str
-    url: str = ""  # empty: bundled, or not to be downloaded
-    unpacked: int = 0
-    also: tuple["DataFile", ...] = ()
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """One data set: its files and where they come from."""
-
-    name: str
-    content: str
-    licence: str
-    citation: str
-    home: str
-    files: tuple[DataFile, ...]
-
-
-_LECUN = "LeCun, Bottou, Bengio & Haffner (1998), Proceedings of the IEEE 86(11), 2278-2324, doi:10.1109/5.726791"
-_MNIST = tuple(
-    DataFile(
-        f"mnist/{name}-ubyte.gz", size, sha256, f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}-ubyte.gz", full
-    )
-    for name, size, full, sha256 in (
-        ("train-images-idx3", 9912422, 47040016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-        ("train-labels-idx1", 28881, 60008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-        ("t10k-images-idx3", 1648877, 7840016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-        ("t10k-labels-idx1", 4542, 10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
-    )
-)
-_IMDB = DataFile(
-    "aclImdb_v1.tar.gz",
-    84125825,
-    "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
-    "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
-    also=(  # the same labelled reviews without the 50,000 unlabelled ones, better compressed
-        DataFile("aclImdb.tar.xz", 19968380, "6a236c050d1861da0ccb5488b271b5c4f3352d384703cd885da1967f3334e184"),
-    ),
-)
-
-REGISTRY: dict[str, DataSet] = {
-    entry.name: entry
-    for entry in (
-        DataSet(
-            "digits",
-            "5,000 handwritten digits, 500 a class, all from MNIST's training set",
-            "CC BY-SA 3.0",
-            _LECUN,
-            "http://yann.lecun.com/exdb/mnist/",
-            (DataFile("digits.npz", 821722, "246e0c30eeea57c8d0037d3f38c8e00651ec204cc61b8022563e9aeeb9d756f4"),),
-        ),
-        DataSet(
-            "mnist",
-            "60,000 handwritten digits to train on and 10,000 to test with",
-            "CC BY-SA 3.0",
-            _LECUN,
-            "http://yann.lecun.com/exdb/mnist/",
-            _MNIST,
-        ),
-        DataSet(
-            "spoken-digits",
-            "3,000 recordings of spoken digits (Free Spoken Digit Dataset, six speakers) as 13 MFCCs a frame",
-            "CC BY-SA 4.0",
-            "Jackson et al. (2018), Free Spoken Digit Dataset v1.0.8, doi:10.5281/zenodo.1342401",
-            "https://github.com/Jakobovski/free-spoken-digit-dataset",
-            (
-                DataFile(
-                    "spoken-digits.npz", 2623137, "27a701a4462e2b0b19bfed87d51a937b24f9f1413c8cdcdb99160e23d26349fa"
-                ),
-            ),
-        ),
-        DataSet(
-            "imdb",
-            "25,000 film reviews to train on and 25,000 to test with, half of each favourable",
-            "research use, texts not redistributed",
-            "Maas, Daly, Pham, Huang, Ng & Potts (2011), Learning Word Vectors for Sentiment Analysis, ACL, 142-150",
-            "https://ai.stanford.edu/~amaas/data/sentiment/",
-            (_IMDB,),
-        ),
-    )
-}
 
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -189,11 +102,15 @@ def results(name: str) -> "pd.DataFrame":
     """A table of the full-size runs, data/results/NAME.csv, with the settings of every row."""
     import pandas as pd
 
-    folder = _folders()["bundled"] / "results"
-    if not (folder / f"{name}.csv").is_file():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.csv"))) or "none"
-        raise DataError(f"There are no results {name!r} in {folder}; known are {known}.")
-    return pd.read_csv(folder / f"{name}.csv")
+    tables = result_tables()
+    if name not in tables:
+        raise DataError(f"There are no results {name!r} in {_results()}; known are {', '.join(tables) or 'none'}.")
+    return pd.read_csv(_results() / f"{name}.csv")
+
+
+def result_tables() -> list[str]:
+    """The names that `results` knows, sorted."""
+    return sorted(path.stem for path in _results().glob("*.csv"))
 
 
 def fetch(name: str) -> list[Path]:
@@ -240,6 +157,10 @@ def _folders() -> dict[str, Path]:
     if os.environ.get("ALRNN_DATA"):
         folders["ALRNN_DATA"] = Path(os.environ["ALRNN_DATA"]).expanduser().absolute()
     return folders | {"cache": Path(pooch.os_cache("alrnn"))}
+
+
+def _results() -> Path:
+    return _folders()["bundled"] / "results"
 
 
 def _present(file: DataFile) -> str | None:
@@ -300,9 +221,14 @@ def _download(file: DataFile) -> tuple[Path, bytes]:
     """Fetch a file into the cache. It appears there under its name complete and checked, or not at all.
 
     Each process loads into a folder of its own and moves the file in one step, so that several may do so at once.
+    An interrupted download starts anew; what a killed one leaves is cleared away by a later one.
     """
     path = _folders()["cache"] / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
+    for part in path.parent.glob("part-*"):
+        with contextlib.suppress(OSError):  # another process was first
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                shutil.rmtree(part, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="part-", dir=path.parent) as own:
         part = Path(own) / path.name
         with tqdm(desc=path.name, total=file.size, unit="B", unit_scale=True) as bar:

@@ -1,9 +1,9 @@
 """Builds, loads and calls kernel.c, the recurrence in C. Where that fails, `load` says why and torch serves instead.
 
-The kernel is compiled once, on first use, for the processor at hand, into the user's own cache folder: $ALRNN_CACHE,
-else $XDG_CACHE_HOME/alrnn, else ~/.cache/alrnn. ALRNN_KERNEL=0 switches it off. CC names a compiler, ALRNN_CFLAGS adds
-flags. It runs on torch.get_num_threads() threads; set them with torch.set_num_threads or OMP_NUM_THREADS. Its results
-do not depend on their number.
+The kernel is compiled once, on first use, for the processor at hand, into a folder of its own that nobody else can
+write to: $ALRNN_CACHE, else $XDG_CACHE_HOME/alrnn-kernel, else ~/.cache/alrnn-kernel. ALRNN_KERNEL=0 switches it off.
+CC names a compiler, ALRNN_CFLAGS adds flags. It runs on torch.get_num_threads() threads; set them with
+torch.set_num_threads or OMP_NUM_THREADS. Its results do not depend on their number.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _compilers() -> list[list[str]]:
 def _private_folder() -> Path:
     """The cache folder, made if need be; nobody else may write to it or replace it."""
     given = os.environ.get("ALRNN_CACHE")
-    folder = Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alrnn")
+    folder = Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alrnn-kernel")
     folder = folder.expanduser().absolute()
     for path in (*reversed(folder.parents), folder):  # one by one: `parents=True` would leave their mode to the umask
         path.mkdir(mode=0o700, exist_ok=True)
@@ -161,7 +161,7 @@ def _private_folder() -> Path:
         status = parent.stat()
         sticky = status.st_mode & stat.S_ISVTX  # as /tmp: others may add files but not replace ours
         if status.st_uid not in (0, os.geteuid()) or (status.st_mode & 0o022 and not sticky):
-            raise PermissionError(f"others can write to {parent}: choose another cache folder with ALRNN_CACHE")
+            raise PermissionError(f"{parent} belongs to another or others can write to it: set ALRNN_CACHE")
     return folder
 
 

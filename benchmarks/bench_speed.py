@@ -1,9 +1,12 @@
 """A training step of the recurrence beside its peers, in one process. Run: make bench
 
 Writes data/results/speed.csv, one row a measurement: milliseconds of the fastest of several rounds, in which all
-contestants take turns, so that whatever else the machine does hits them alike. `group` peers: the sizes of the targets,
-each with its ratio to ours per net. `group` growth: ours over two decades of T, M, B and K, with GFLOP/s beside the
-measured peak.
+contestants take turns, so that whatever else the machine does hits them alike. A peer counts with its fastest variant:
+on one thread or on all, with sequences first or time first.
+
+`group` peers: the sizes of the targets, each with its ratio to ours per net. The row "arithmetic at peak" is the time
+our operations would take at the rate of a large matrix product; `most` is the ratio to that: more is not to be had from
+this machine. `group` growth: ours over two decades of T, M, B and K, with GFLOP/s beside the measured peak.
 """
 
 import csv
@@ -28,6 +31,15 @@ GROWTH = {
     "B": [4, 13, 40, 126, 400],
     "K": [1, 3, 10, 32, 100],
 }
+TARGETS = {  # times ours, per net
+    ("T784", "nn.RNN(relu)"): 6,
+    ("T784", "nn.GRU"): 25,
+    ("T784", "autograd loop"): 60,
+    ("T784", "bare matrix products"): 1,
+    ("T100", "nn.RNN(relu)"): 25,
+    ("T196", "nn.RNN(relu)"): 4,
+}
+THREADS = torch.get_num_threads()
 ROWS: list[dict] = []
 
 
@@ -38,7 +50,7 @@ def machine():
     except (OSError, StopIteration):
         processor = platform.processor()
     return {
-        "threads": torch.get_num_threads(),
+        "threads": THREADS,
         "cores": os.cpu_count(),
         "processor": f"{platform.machine()} {processor}",
         "torch": torch.__version__,
@@ -59,18 +71,38 @@ def results():
         writer.writerows(ROWS)
 
 
-def ours(T, M, B, K, N, last=None, function=rec.recurrence):
-    """Forward and backward; the loss's gradient is given, as in the peers."""
+def ours(T, M, B, K, N, last=None):
+    """Forward and backward; the loss's gradient is given, laid out as the states, here and in the peers."""
     lower = torch.full((K, M), -torch.inf)
-    lower[:, : max(1, M // 4)] = 0
+    lower[:, M - max(1, M // 4) :] = 0
     shapes = (K, M), (K, M, M), (K, M, N), (K, M)
     A, W, C, h = (torch.randn(*shape).mul(0.4 / M**0.5).requires_grad_() for shape in shapes)
-    s, z0, grad = torch.rand(B, T, N), torch.zeros(K, B, M), torch.randn(K, B, last or T, M)
+    s, z0 = torch.rand(B, T, N), torch.zeros(K, B, M)
+    grad = torch.randn_like(rec.recurrence(s, z0, A, W, C, h, lower, last).detach())
 
     def step():
         for x in (A, W, C, h):
             x.grad = None
-        function(s, z0, A, W, C, h, lower, last).backward(grad)
+        rec.recurrence(s, z0, A, W, C, h, lower, last).backward(grad)
+
+    return step
+
+
+def loop(T, M, B, N):
+    """The equation for one net as one writes it first, step by step, differentiated by autograd."""
+    A, W, C, h = (torch.randn(*x).mul(0.4 / M**0.5).requires_grad_() for x in ((M,), (M, M), (M, N), (M,)))
+    linear = M - max(1, M // 4)
+    s, grad = torch.rand(B, T, N), torch.randn(B, T, M)
+
+    def step():
+        for x in (A, W, C, h):
+            x.grad = None
+        z, states = torch.zeros(B, M), []
+        for t in range(T):
+            phi = torch.cat([z[:, :linear], torch.relu(z[:, linear:])], dim=1)
+            z = A * z + phi @ W.T + s[:, t] @ C.T + h
+            states.append(z)
+        torch.stack(states, dim=1).backward(grad)
 
     return step
 
@@ -90,13 +122,17 @@ def on_torch(T, M, B, K, N):
 
 
 def layer(kind, T, M, B, N, **options):
-    net, s, grad = kind(N, M, batch_first=True, **options), torch.rand(B, T, N), torch.randn(B, T, M)
+    def variant(first):
+        net, s = kind(N, M, batch_first=first, **options), torch.rand(B, T, N) if first else torch.rand(T, B, N)
+        grad = torch.randn_like(net(s)[0].detach())
 
-    def step():
-        net.zero_grad()
-        net(s)[0].backward(grad)
+        def step():
+            net.zero_grad()
+            net(s)[0].backward(grad)
 
-    return step
+        return step
+
+    return [variant(True), variant(False)]
 
 
 def products(T, M, B, K, N):
@@ -114,15 +150,18 @@ def products(T, M, B, K, N):
     return step
 
 
-def fastest(steps, rounds):
-    """The fastest of `rounds` runs of each, in turns, in ms."""
-    best = dict.fromkeys(steps, float("inf"))
+def fastest(contestants, rounds):
+    """The fastest of `rounds` runs of each in turns, in ms, over its variants and one thread or all."""
+    runs = [(name, step, n) for name, steps in contestants.items() for step in steps for n in {1, THREADS}]
+    best = dict.fromkeys(contestants, float("inf"))
     for i in range(rounds + 1):  # the first round warms up
-        for name, step in steps.items():
+        for name, step, threads in runs:
+            torch.set_num_threads(threads)
             start = time.perf_counter()
             step()
             if i:
                 best[name] = min(best[name], 1e3 * (time.perf_counter() - start))
+    torch.set_num_threads(THREADS)
     return best
 
 
@@ -136,42 +175,48 @@ def record(group, name, sizes, ms, **more):
     ROWS.append(row | {k: round(v, 3) for k, v in more.items()} | machine())
 
 
+def peak(rounds=10):
+    """GFLOP/s of a large matrix product in float32: what this machine reaches at this moment."""
+    sizes = {n: (torch.randn(n, n), torch.randn(n, n)) for n in (256, 512, 1024)}
+    best = fastest({n: [lambda a=a, b=b: a @ b] for n, (a, b) in sizes.items()}, rounds)
+    return max(2e-6 * n**3 / ms for n, ms in best.items())
+
+
 @pytest.mark.parametrize("label", SIZES)
 def test_peers(label, benchmark):
     T, M, B, K, N = sizes = SIZES[label]
     contestants = {
-        "alrnn": ours(*sizes),
-        "alrnn, last step": ours(*sizes, last=1),
+        "alrnn": [ours(*sizes)],
+        "alrnn, last step": [ours(*sizes, last=1)],
         "nn.RNN(relu)": layer(nn.RNN, T, M, B, N, nonlinearity="relu"),
         "nn.GRU": layer(nn.GRU, T, M, B, N),
         "nn.LSTM": layer(nn.LSTM, T, M, B, N),
-        "autograd loop": ours(*sizes, function=rec.reference),
-        "torch path": on_torch(*sizes),
-        "bare matrix products": products(*sizes),
+        "autograd loop": [loop(T, M, B, N)],
+        "torch path": [on_torch(*sizes)],
+        "bare matrix products": [products(*sizes)],
     }
-    best = fastest(contestants, rounds=7)
-    print(f"\nT={T} M={M} B={B} K={K}, training step, {torch.get_num_threads()} threads, {rec.backend().name}")
+    together = ("alrnn", "alrnn, last step", "torch path", "bare matrix products", "arithmetic at peak")  # all K nets
+    high = peak()
+    best = fastest(contestants, rounds=5)
+    high = max(high, peak())
+    best["arithmetic at peak"] = flops(*sizes) / high / 1e6
+    each = {name: ms / (K if name in together else 1) for name, ms in best.items()}
+    print(
+        f"\nT={T} M={M} B={B} K={K}, training step, up to {THREADS} threads, {rec.backend().name}, {high:.0f} GFLOP/s"
+    )
+    print(f"  {'':22}{'ms':>10}{'ms a net':>11}{'/ ours':>9}{'/ last=1':>9}{'target':>8}{'at most':>9}")
     for name, ms in best.items():
-        per_net = ms / (1 if name.startswith("nn.") else K)
-        ratios = {other: per_net / (best[other] / K) for other in ("alrnn", "alrnn, last step")}
-        record(
-            "peers",
-            name,
-            sizes,
-            ms,
-            ms_per_net=per_net,
-            times_alrnn=ratios["alrnn"],
-            times_last=ratios["alrnn, last step"],
-        )
-        print(f"  {name:22}{ms:10.2f} ms {per_net:10.3f} ms a net = {ratios['alrnn']:7.2f} x ours,", end="")
-        print(f" {ratios['alrnn, last step']:7.2f} x ours with last=1")
-    benchmark.pedantic(contestants["alrnn"], rounds=5, warmup_rounds=1)
-
-
-def peak(n=1024, rounds=10):
-    """GFLOP/s of a large matrix product in float32: what this machine reaches with these threads at this moment."""
-    a, b = torch.randn(n, n), torch.randn(n, n)
-    return 2.0 * n**3 / fastest({"mm": lambda: a @ b}, rounds)["mm"] / 1e6
+        ratios = {
+            "times_alrnn": each[name] / each["alrnn"],
+            "times_last": each[name] / each["alrnn, last step"],
+            "most": each[name] / each["arithmetic at peak"],
+        }
+        target = TARGETS.get((label, name))
+        goal = {} if target is None else {"target": target}
+        record("peers", name, sizes, ms, ms_per_net=each[name], **ratios, **goal, peak_gflops=high)
+        print(f"  {name:22}{ms:10.2f}{each[name]:11.3f}", end="")
+        print(f"{ratios['times_alrnn']:9.2f}{ratios['times_last']:9.2f}{target or '':>8}{ratios['most']:9.2f}")
+    benchmark.pedantic(contestants["alrnn"][0], rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("size", GROWTH)
@@ -181,7 +226,7 @@ def test_growth(size, benchmark):
         chosen = BASE | {size: value}
         sizes = (chosen["T"], chosen["M"], chosen["B"], chosen["K"], 1)
         for last in (None, 1):
-            ms = fastest({"ours": ours(*sizes, last=last)}, rounds=7)["ours"]
+            ms = fastest({"ours": [ours(*sizes, last=last)]}, rounds=7)["ours"]
             rate, most = flops(*sizes) / ms / 1e6, peak(rounds=3)
             record(
                 f"growth {size}",

@@ -574,10 +574,32 @@ def test_a_killed_download_is_never_used(tiny, places, server):
     assert (places["cache"] / tiny.path).read_bytes() == CONTENT
 
 
+def test_an_interrupted_download_leaves_nothing(tiny, places, monkeypatch):
+    def interrupted(url, output, pooch):
+        Path(output).write_bytes(CONTENT[:5000])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(datasets.pooch, "HTTPDownloader", lambda **settings: interrupted)
+        datasets.fetch("tiny")
+    assert everything_below(places["cache"]) == ["sub"]
+    assert datasets.fetch("tiny") == [places["cache"] / tiny.path]  # from its beginning
+
+
+def test_what_killed_downloads_left_is_cleared_but_not_what_others_are_loading(tiny, places):
+    old, new = (put(places["cache"] / "sub" / name / "tiny.bin", CONTENT[:5000]) for name in ("part-old", "part-new"))
+    os.utime(old.parent, (1e9, 1e9))
+    other = put(places["cache"] / "sub" / "mine.bin", CONTENT)
+    os.utime(other, (1e9, 1e9))
+    datasets.fetch("tiny")
+    assert everything_below(places["cache"] / "sub") == ["mine.bin", "part-new", "part-new/tiny.bin", "tiny.bin"]
+
+
 def test_results_are_read_from_the_bundled_folder(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "adding.csv").write_text("P,test\n0,0.25\n1,0.5\n")
     monkeypatch.setattr(datasets, "_folders", lambda: {"bundled": tmp_path})
+    assert datasets.result_tables() == ["adding"]
     assert datasets.results("adding").to_dict("list") == {"P": [0, 1], "test": [0.25, 0.5]}
     with pytest.raises(datasets.DataError, match=r"no results 'copy' .*known are adding"):
         datasets.results("copy")

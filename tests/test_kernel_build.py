@@ -111,6 +111,18 @@ def test_folders_on_the_way_are_made_private_whatever_the_umask(fresh, monkeypat
     assert stat.S_IMODE((fresh / "new").stat().st_mode) == 0o700
 
 
+@compiled
+def test_folder_of_the_data_may_be_shared_with_a_group(fresh, monkeypatch):
+    """With a umask of 002 the data's folder, next to the kernel's, is open to the user's group."""
+    monkeypatch.delenv("ALRNN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh))
+    (fresh / "alrnn").mkdir()
+    (fresh / "alrnn").chmod(0o775)
+    serves("c")
+    assert stat.S_IMODE((fresh / "alrnn-kernel").stat().st_mode) == 0o700
+    assert not list((fresh / "alrnn").iterdir())
+
+
 def test_compiler_that_fails(fresh, monkeypatch):
     monkeypatch.setenv("CC", script(fresh / "cc", "echo out of luck >&2; exit 3"))
     why = serves("torch")
@@ -180,7 +192,7 @@ def test_folder_others_can_write(fresh):
 
 def test_parent_folder_others_can_write(fresh):
     fresh.chmod(0o777)
-    assert f"others can write to {fresh}" in serves("torch")
+    assert f"{fresh} belongs to another or others can write to it" in serves("torch")
     fresh.chmod(0o1777)  # sticky, as /tmp: nobody can replace the folder
     if kernel._compilers():
         kernel.load.cache_clear()

@@ -1,15 +1,29 @@
 """The built site: its pages are those of _toc.yml, and none shows an error. `make book` runs this after each build."""
 
 import html as html_module
+import inspect
 import json
 import re
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote
 
 import pytest
 import yaml
+from PIL import Image
+
+import alrnn
+from alrnn import baselines, explore, plots
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import check_links  # noqa: E402
+
 HTML = ROOT / "_build" / "html"
 GENERATED = {"genindex", "search", "index", "searchindex", "py-modindex"}
 
@@ -17,15 +31,7 @@ if not (HTML / "index.html").exists():
     pytest.skip("there is no site; run: make book", allow_module_level=True)
 
 
-def named(toc: dict | list) -> list[str]:
-    """All pages named in a table of contents, in order."""
-    if isinstance(toc, list):
-        return [page for entry in toc for page in named(entry)]
-    own = [toc[key] for key in ("root", "file") if key in toc]
-    return own + [page for key in ("parts", "chapters", "sections") for page in named(toc.get(key, []))]
-
-
-TOC = named(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf-8")))
+TOC = check_links.pages(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf-8")))
 PAGES = sorted(p for p in HTML.rglob("*.html") if not p.relative_to(HTML).parts[0].startswith("_"))
 every_page = pytest.mark.parametrize("page", TOC)
 
@@ -54,12 +60,19 @@ def test_no_error_is_shown(page: str) -> None:
     assert not re.search(r"\b\w+(Warning|Error): ", text), "a warning or an error in an output"
 
 
-@every_page
-def test_links_within_the_site_lead_somewhere(page: str) -> None:
-    folder = (HTML / f"{page}.html").parent
-    for address in re.findall(r'(?:href|src)="([^"#?]+)', html(page)):
-        if not re.match(r"[a-z]+:|//|#", address):
-            assert (folder / unquote(address)).exists(), address
+def test_links_within_the_site_lead_somewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """As for the published site: every file and anchor, and no page beside those of the contents."""
+    handler = partial(QuietHandler, directory=str(HTML))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found_fault = check_links.main([f"http://127.0.0.1:{server.server_port}/"])
+        server.shutdown()
+    assert not found_fault, capsys.readouterr().out
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *words: object) -> None:
+        pass
 
 
 def fetched(text: str) -> list[str]:
@@ -140,6 +153,89 @@ def test_weight() -> None:
         text = page.read_text("utf-8")
         beside = {page.parent / unquote(a) for a in re.findall(r'<img [^>]*src="([^":?]+)["?]', text)}
         assert len(text.encode()) + sum(path.stat().st_size for path in beside) < 3e6, page.name
+
+
+def meta(page: str, name: str) -> str:
+    (content,) = re.findall(rf'<meta (?:name|property)="{name}" content="([^"]*)"', html(page))
+    return html_module.unescape(content)
+
+
+@every_page
+def test_what_a_link_to_the_page_shows(page: str) -> None:
+    assert 50 <= len(meta(page, "description")) <= 200 and meta(page, "og:description") == meta(page, "description")
+    assert "\\" not in meta(page, "description") and "minutes on two" not in meta(page, "description")
+    assert meta(page, "og:title") and meta(page, "og:url") == f"{check_links.address()}{page}.html"
+    assert meta(page, "og:image") == f"{check_links.address()}_static/card.png"
+
+
+def test_descriptions_tell_pages_apart() -> None:
+    assert len({meta(page, "description") for page in TOC}) == len(TOC)
+
+
+def test_card_and_icon() -> None:
+    with Image.open(HTML / "_static" / "card.png") as card:
+        assert card.size == (1200, 630)
+    assert (HTML / "_static" / "card.png").stat().st_size < 100_000
+    assert all('<link rel="icon" href="' in html(page) and "favicon.svg" in html(page) for page in TOC)
+
+
+@every_page
+def test_images_have_alt_text(page: str) -> None:
+    """Those of sliders, too, whose frames are in the widgets' state."""
+    text = html(page).replace('\\"', '"').replace("\\u003c", "<")
+    for image in re.findall(r"<img\b[^>]*>", text):
+        alt = re.search(r'\balt="([^"]*)"', image)
+        assert alt and len(alt[1]) > (20 if 'src="data:' in image else 0), image[-200:]
+
+
+@pytest.mark.parametrize("i", range(len(TOC)), ids=TOC)
+def test_previous_and_next(i: int) -> None:
+    """The pages in their order, one leading to the next."""
+    text, folder = html(TOC[i]), Path(TOC[i]).parent
+    for kind, j in (("left-prev", i - 1), ("right-next", i + 1)):
+        found = re.findall(rf'<a class="{kind}"\s+href="([^"]*)"', text)
+        if not 0 <= j < len(TOC):
+            assert not found
+        else:
+            assert [(HTML / folder / address).resolve() for address in found] == [HTML / f"{TOC[j]}.html"]
+
+
+def test_search_finds_every_page() -> None:
+    """The index names them all, and is a script, so that the search works from files, too."""
+    index = (HTML / "searchindex.js").read_text("utf-8")
+    found = json.loads(index.removeprefix("Search.setIndex(").removesuffix(")"))
+    assert set(found["docnames"]) == set(TOC)
+
+
+PUBLIC = [alrnn, alrnn.datasets, alrnn.regions, alrnn.tasks]  # these list their names
+DEFINING = [alrnn.recurrence, alrnn.statistics, alrnn.theory, baselines, explore, plots]  # these offer what they define
+
+
+def test_the_page_on_the_library_has_every_public_name() -> None:
+    text = html("api")
+    names = {f"{module.__name__}.{name}" for module in PUBLIC for name in module.__all__}
+    names |= {f"{module.__name__}.{name}" for module in (baselines, explore, plots) for name in defined(module)}
+    names |= {
+        f"alrnn.{name}.{x}" for name in ("recurrence", "statistics", "theory") for x in defined(vars(alrnn)[name])
+    }
+    modules = {name for name in names if inspect.ismodule(vars(alrnn).get(name.removeprefix("alrnn.")))}
+    missing = [name for name in names - modules - {"alrnn.datasets.REGISTRY"} if f'id="{name}"' not in text]
+    assert len(names) > 80 and not missing
+
+
+def defined(module: ModuleType) -> list[str]:
+    """Functions and classes that a module offers and defines itself."""
+    names = [name for name, x in vars(module).items() if getattr(x, "__module__", "") == module.__name__]
+    return [name for name in names if not name.startswith("_")]
+
+
+def test_execution_times_are_those_of_the_run() -> None:
+    status = json.loads((ROOT / "executed" / "status.json").read_text("utf-8"))
+    rows = re.findall(r"<tr class=.*?</tr>", html("status"), re.DOTALL)
+    assert len(rows) == len(status) + 1
+    for name, entry in status.items():
+        (row,) = [row for row in rows if f'href="{name}.html"' in row]
+        assert f"<p>{entry['seconds']:.0f}</p>" in row and entry["torch"] in row
 
 
 @every_page

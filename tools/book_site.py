@@ -15,6 +15,7 @@ import shutil
 import textwrap
 from pathlib import Path
 
+import check_links
 from docutils import nodes
 from docutils.statemachine import StringList
 from PIL import Image, ImageDraw, ImageFont
@@ -60,13 +61,13 @@ def draw_card(app: Sphinx, exception: Exception | None) -> None:
     card = Image.new("RGB", (1200, 630), "#0f4c5c")
     draw = ImageDraw.Draw(card)
     title = textwrap.fill(app.config.html_title, 34)
-    draw.multiline_text((60, 34), title, "white", ImageFont.load_default(58), spacing=14)
+    draw.multiline_text((60, 26), title, "white", ImageFont.load_default(54), spacing=14)
     figure = Image.open(Path(app.srcdir, "_static", "answer.png")).convert("RGB")
     figure.thumbnail((1080, 390))
     left, top = (1200 - figure.width) // 2, 630 - figure.height - 40
     draw.rounded_rectangle((left - 16, top - 16, left + figure.width + 16, top + figure.height + 16), 12, "white")
     card.paste(figure, (left, top))
-    card.quantize(128).save(Path(app.outdir, CARD), optimize=True)
+    card.quantize(256).save(Path(app.outdir, CARD), optimize=True)
 
 
 def describe(doctree: nodes.document, longest: int = 200) -> str:
@@ -79,7 +80,8 @@ def describe(doctree: nodes.document, longest: int = 200) -> str:
         text = f"{text} {words}".strip()
         if not text.endswith("able to"):  # then the list comes next
             break
-    return textwrap.shorten(text, longest, placeholder=" …")
+    whole = re.match(rf".{{60,{longest - 1}}}[.?!;](?=\s)", text)  # up to the last sentence that fits
+    return whole[0].rstrip(";") if len(text) > longest and whole else textwrap.shorten(text, longest, placeholder=" …")
 
 
 def plain(node: nodes.Node) -> str:
@@ -111,9 +113,7 @@ def add_description(app: Sphinx, page: str, template: str, context: dict, doctre
 
 
 def set_address(app: Sphinx, config: Config) -> None:
-    """Where GitHub publishes the repository that _config.yml names."""
-    owner, name = config.html_theme_options["repository_url"].removeprefix("https://github.com/").split("/")
-    config.html_baseurl = f"https://{owner}.github.io/{name}/"
+    config.html_baseurl = check_links.address()
 
 
 def keep_formulas(app: Sphinx, doctree: nodes.document) -> None:

@@ -55,7 +55,8 @@ class Batch:
     @staticmethod
     def per_net(batches: Sequence[Batch], index: Tensor) -> Batch:
         """One batch per net, s (K, B, T, N) and so on: net k gets batches[index[k]]. Without info."""
-        s, target, weight = (torch.stack([getattr(b, x) for b in batches])[index] for x in ("s", "target", "weight"))
+        fields = (torch.stack([getattr(b, x) for b in batches]) for x in ("s", "target", "weight"))
+        s, target, weight = (x.index_select(0, index) for x in fields)
         return Batch(s, target, weight)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -187,7 +188,8 @@ class Sentiment(Texts):
 
 def tokens(text: str) -> list[str]:
     """The words of a text as written; its HTML line breaks are blanks."""
-    return re.findall(r"[^\W_]+(?:'[^\W_]+)*|[.!?]", text.lower().replace("<br />", " "))
+    found = re.findall(r"[^\W_]+(?:'[^\W_]+)*|[.!?]", text.lower().replace("<br />", " "))
+    return list(map(sys.intern, found))  # millions of words, of which few differ: each is kept once
 
 
 def _mixed(texts: list[str], labels: np.ndarray) -> tuple[list[list[str]], np.ndarray]:

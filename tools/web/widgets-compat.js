@@ -11,6 +11,19 @@
     if (window.MathJax && !window.MathJax.Hub) window.MathJax.Hub = { Queue };
   }, true);
 
+  // The manager's sliders have neither a name nor a value that a screen reader could say: take both from what is shown.
+  const speak = () => {
+    for (const handle of document.querySelectorAll(".widget-slider .noUi-handle")) {
+      const slider = handle.closest(".widget-slider");
+      const said = { "aria-label": ".widget-label", "aria-valuetext": ".widget-readout" };
+      for (const [name, shown] of Object.entries(said)) {
+        const text = slider.querySelector(shown)?.textContent;
+        if (text && handle.getAttribute(name) !== text) handle.setAttribute(name, text);
+      }
+    }
+  };
+  new MutationObserver(speak).observe(document, { childList: true, subtree: true, characterData: true });
+
   // The theme's FontAwesome would replace the icons inside the play button, which the manager goes on looking for.
   if (window.FontAwesome) window.FontAwesome.config.observeMutations = false;
   else window.FontAwesomeConfig = { observeMutations: false };
