@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweep.add_argument("task", choices=experiments.EXPERIMENTS)
     sweep.add_argument("--out", required=True, metavar="FILE", help="the table (CSV)")
     sweep.add_argument("--P", type=int, nargs="+", help="these numbers of nonlinear units; those above M are left out")
-    sweep.add_argument("--seeds", type=int, help="seeds 0, 1, ... of AL-RNNs (default 10, for smnist 3)")
+    sweep.add_argument("--seeds", type=int, help="seeds 0, 1, ... of AL-RNNs (default 10; 3 for large data)")
     sweep.add_argument("--baseline-seeds", type=int, default=3, help="seeds of RNN, GRU, LSTM (default 3)")
     sweep.add_argument("--steps", type=int, help="training steps instead of the experiment's own")
     sweep.add_argument("--jobs", type=int, default=1, help="jobs at once (default 1)")

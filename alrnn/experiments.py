@@ -106,7 +106,7 @@ def copy() -> Iterator[Experiment]:
     for symbols in (2, 3, 4, 5):
         yield from _fair(VariableCopy(symbols, 10, 10), 50, [0, 1, 2, 4, 8, 16, 32, 50], holding, fit)
     # Over so many steps noise in W grows beyond bounds, and small inputs take long to be learned.
-    holding, fit = Init("slow", pwl=1.0, C=2.0), {"steps": 2500, "lr": 5e-3}
+    holding, fit = Init("slow", pwl=1.0, C=2.0), {"steps": 1500, "lr": 5e-3}
     yield from _fair(VariableCopy(5, 50, 50), 50, [0, 1, 3, 5, 10, 25, 50], holding, fit)
 
 

@@ -93,3 +93,16 @@ def solved(
     counts["share"] = counts.solved / counts.nets
     spans = [binomtest(k, n).proportion_ci(method="wilson") for n, k in zip(counts.nets, counts.solved, strict=True)]
     return counts.assign(low=[span.low for span in spans], high=[span.high for span in spans])
+
+
+def names(table: pd.DataFrame) -> pd.Series:
+    """What to call each net of a table of results, as ordered categories: "P = 0", "P = 5", ..., then "GRU" etc.
+
+    P = M from a start without memory on its PWL units (init_pwl = 0) is "P = 50, plain start", beside a fair "P = 50".
+    """
+    alrnn = table.model == "alrnn"
+    plain = alrnn & (table.P == table.M) & (table.init_pwl == 0)
+    text = "P = " + table.P.map("{:.0f}".format) + np.where(plain, ", plain start", "")
+    text = text.where(alrnn, table.model.str.upper())
+    order = text.iloc[np.lexsort((table.model, plain, table.P, ~alrnn))].unique()
+    return pd.Series(pd.Categorical(text, order, ordered=True), table.index, name="net")
