@@ -34,6 +34,7 @@ WITHOUT_KERNEL := tests/test_model.py tests/test_recurrence.py tests/test_train.
 unit: $(READY)
 	$(PY) -m pytest -n 2 --dist=worksteal --ignore=tests/test_site.py --ignore=tests/test_browser.py
 	ALRNN_KERNEL=0 $(PY) -m pytest -n 2 --dist=worksteal $(WITHOUT_KERNEL)
+	PYTHON=$(PY) sh tools/sanitize.sh
 
 notebooks: $(READY)
 	$(PY) tools/execute.py

@@ -96,17 +96,19 @@ def copy() -> Iterator[Experiment]:
     """Fixed delay of 100 from rotations; variable delay with a growing number of symbols, and then the authors' delay
     of 50 and window of 50, from holding units. M = 50.
 
-    Rotations are for linear units, so with the fixed delay the identity is on the ReLUs at P = M alone.
+    Rotations are for linear units, so with the fixed delay the identity is on the ReLUs at P = M alone, and there P = M
+    also starts from opposite pairs, which can rotate.
     """
     turning, fit = Init("rotation", C=0.1, W=0.0), {"steps": 400, "lr": 3e-3}
     yield Experiment(FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit=fit)
     yield Experiment(FixedCopy(8, 100), 50, [50], replace(turning, pwl=1.0), fit=fit)
+    yield Experiment(FixedCopy(8, 100), 50, [50], replace(turning, opposite=50), fit=fit)
     yield Experiment(FixedCopy(8, 100), 50, models=tuple(MODELS), fit=fit)
     holding, fit = Init("slow", pwl=1.0, W=0.05, C=0.3), {"steps": 1200, "lr": 2e-2}
     for symbols in (2, 3, 4, 5):
         yield from _fair(VariableCopy(symbols, 10, 10), 50, [0, 1, 2, 4, 8, 16, 32, 50], holding, fit)
     # Over so many steps noise in W grows beyond bounds, and small inputs take long to be learned.
-    holding, fit = Init("slow", pwl=1.0, C=2.0), {"steps": 2500, "lr": 5e-3}
+    holding, fit = Init("slow", pwl=1.0, C=2.0), {"steps": 1500, "lr": 5e-3}
     yield from _fair(VariableCopy(5, 50, 50), 50, [0, 1, 3, 5, 10, 25, 50], holding, fit)
 
 

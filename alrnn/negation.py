@@ -19,7 +19,7 @@ class NegationLimits:
 
     explained: float  # by the best affine prediction of S; no linear net explains more
     accuracy: float  # of the sign of that prediction
-    long: float  # what this accuracy tends to as texts grow: 1/2 + arcsin(1 - 2 negated) / pi
+    long: float  # what it tends to as texts grow: 1/2 + arcsin|1 - 2 negated| / pi
 
 
 def limits(valences: Sequence[float], words: int, negated: float) -> NegationLimits:
@@ -34,8 +34,9 @@ def limits(valences: Sequence[float], words: int, negated: float) -> NegationLim
     1 - (1 - 2 negated)^2 = 4 negated (1 - negated) of the variance of S is out of reach, and the rest is reached.
 
     Cross-entropy: turning all valences over turns the class over, so by convexity the weights of its optimum, too, are
-    odd in the valence and 0 on "not" and on neutral words. They need not be in proportion to the valences. `accuracy`
-    is that of sign(sum v), by the joint law of both sums, a tie counted half; fitted weights come out close to it.
+    odd in the valence and 0 on "not" and on neutral words. They need not be in proportion to the valences, as they are
+    in least squares, to which `accuracy` belongs, by the joint law of both sums, a tie counted half; fitted weights
+    come out close to it.
     """
     v = torch.as_tensor(valences, dtype=torch.float64)
     if v.dim() != 1 or not len(v) or not (v != 0).all() or not torch.equal(v.sort()[0], (-v).sort()[0]):
@@ -51,8 +52,8 @@ def limits(valences: Sequence[float], words: int, negated: float) -> NegationLim
         law[x, -x] += negated / len(v)
     law = torch.fft.ifft2(torch.fft.fft2(law) ** words).real.roll((top, top), (0, 1))  # of the sums over all words
     sign = torch.arange(-top, top + 1).sign().double()
-    right = (1 + sign[:, None] * sign) / 2
-    return NegationLimits(r**2, float((law * right).sum()), 1 / 2 + math.asin(r) / math.pi)
+    right = (1 + math.copysign(1, r) * sign[:, None] * sign) / 2
+    return NegationLimits(r**2, float((law * right).sum()), 1 / 2 + math.asin(abs(r)) / math.pi)
 
 
 def exact(valence: Tensor, negator: int) -> ALRNN:

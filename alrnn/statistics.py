@@ -93,3 +93,17 @@ def solved(
     counts["share"] = counts.solved / counts.nets
     spans = [binomtest(k, n).proportion_ci(method="wilson") for n, k in zip(counts.nets, counts.solved, strict=True)]
     return counts.assign(low=[span.low for span in spans], high=[span.high for span in spans])
+
+
+def names(table: pd.DataFrame) -> pd.Series:
+    """What to call each net of a table of results, as ordered categories: "P = 0", "P = 5", ..., then "GRU" etc.
+
+    P = M from a start without memory on its PWL units (init_pwl = 0) is "P = 50, plain start", from opposite pairs
+    (init_opposite) "P = 50, opposite pairs"; both beside a fair "P = 50".
+    """
+    alrnn, full = table.model == "alrnn", table.P == table.M
+    opposite = table.get("init_opposite", pd.Series(0, table.index)) > 0
+    start = np.select([full & opposite, full & (table.init_pwl == 0)], [", opposite pairs", ", plain start"], "")
+    text = ("P = " + table.P.map("{:.0f}".format) + start).where(alrnn, table.model.str.upper())
+    order = text.iloc[np.lexsort((table.model, start == ", opposite pairs", start != "", table.P, ~alrnn))].unique()
+    return pd.Series(pd.Categorical(text, order, ordered=True), table.index, name="net")

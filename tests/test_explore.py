@@ -79,3 +79,18 @@ def test_frames_share_one_size_and_keep_rare_colours() -> None:
         for colour in marks:
             assert np.abs(pixels - 255 * np.array(colour)).max(-1).min() < 4
     assert shapes == {(400, 500, 3)}
+
+
+def test_few_colours_keeps_what_is_frequent_and_takes_the_nearest_else() -> None:
+    """Pale grounds and white stay as they are, under a thousand shades of grey."""
+    grounds = np.array([[255, 255, 255], [248, 229, 214], [249, 237, 214]], np.uint8)
+    pixels = np.repeat(grounds, 4000, axis=0)
+    pixels[-1000:-1] = np.random.default_rng(0).integers(0, 200, (999, 3))
+    found = plots.few_colours(Image.fromarray(pixels.reshape(120, 100, 3)))
+    assert found.mode == "P"
+    result = np.asarray(found.convert("RGB")).reshape(-1, 3)
+    assert np.array_equal(result[:-1000], pixels[:-1000]) and np.array_equal(result[-1], pixels[-1])
+    palette = np.unique(result, axis=0).astype(int)
+    assert len(palette) == 256
+    for before, after in zip(pixels[-1000:].astype(int), result[-1000:].astype(int), strict=True):
+        assert np.linalg.norm(before - after) == np.linalg.norm(before - palette, axis=1).min()

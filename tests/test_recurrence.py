@@ -115,6 +115,12 @@ def test_long_sequences(K, B, T, M, N, shared, drive, last):
     agree(run(recurrence, args, [True] * 7, last, weight, torch.float32), expected, 2e-3)
 
 
+def test_so_many_units_that_a_block_is_one_step():
+    args = arguments(K=2, B=40, T=4, M=800, N=1)
+    need = [name == "W" for name in NAMES]
+    agree(run(recurrence, args, need, last=1), run(reference, args, need, last=1), 1e-10)
+
+
 def test_one_net_by_hand():
     """z' = a z + w max(z, 0) + c s + h with numbers that are exact: states, and gradients at and beside the kink."""
     s = torch.tensor([[[1.0], [-4.0], [2.0]]])

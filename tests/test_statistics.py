@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alrnn.statistics import minimal_P, solved
+from alrnn.statistics import minimal_P, names, solved
 
 
 def table(scores, column="validation"):
@@ -115,3 +115,16 @@ def test_solved_shares_with_wilsons_interval():
     assert named.index.tolist() == ["gru"] and named.solved.tolist() == [18]
     with pytest.raises(ValueError, match="better must be"):
         solved(data, 1, "more")
+
+
+def test_names_of_nets_in_order():
+    rows = [("lstm", 24, None, None), ("alrnn", 50, 50, 0.0), ("alrnn", 50, 5, 0.0), ("alrnn", 50, 50, 1.0)]
+    rows += [("gru", 28, None, None), ("alrnn", 50, 0, 1.0), ("alrnn", 50, 10, 1.0), ("lstm", 24, None, None)]
+    data = pd.DataFrame(rows, columns=["model", "M", "P", "init_pwl"], index=range(9, 1, -1))
+    found = names(data)
+    text = ["LSTM", "P = 50, plain start", "P = 5", "P = 50", "GRU", "P = 0", "P = 10", "LSTM"]
+    assert found.tolist() == text and found.index.equals(data.index)
+    order = ["P = 0", "P = 5", "P = 10", "P = 50", "P = 50, plain start", "GRU", "LSTM"]
+    assert found.cat.ordered and found.cat.categories.tolist() == order
+    again = names(data.assign(init_opposite=[None, 50.0, 3.0, None, None, None, None, None]))
+    assert again.tolist() == ["LSTM", "P = 50, opposite pairs", *text[2:]]

@@ -102,7 +102,7 @@ def test_bad_arguments(make, words):
 
 
 @pytest.mark.parametrize(("valences", "words"), [([-1, 1], 3), ([-3, -1, 1, 3], 3), ([-2, -1, 1, 2], 2)])
-@pytest.mark.parametrize("negated", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("negated", [0.0, 0.2, 0.5, 0.9])
 def test_limits_by_enumeration(valences, words, negated):
     """All texts, one by one: how the sums as written and as meant correlate, how often their signs agree."""
     agree = sx = sy = xy = 0.0
@@ -110,14 +110,14 @@ def test_limits_by_enumeration(valences, words, negated):
         for n in product((1, -1), repeat=words):
             p = np.prod([(negated if k < 0 else 1 - negated) / len(valences) for k in n])
             x, y = sum(v), int(np.dot(v, n))
-            agree += p * (1 + np.sign(x) * np.sign(y)) / 2
+            agree += p * (1 + np.sign(x * (1 - 2 * negated)) * np.sign(y)) / 2
             sx, sy, xy = sx + p * x * x, sy + p * y * y, xy + p * x * y
     found = negation.limits(valences, words, negated)
     assert found.accuracy == pytest.approx(agree) and found.explained == pytest.approx(xy**2 / (sx * sy))
 
 
 def test_accuracy_tends_to_the_arcsine_law():
-    for negated in (0.1, 0.25, 0.5):
+    for negated in (0.1, 0.25, 0.5, 0.8):
         near, far = (negation.limits([-3, -1, 1, 3], words, negated) for words in (11, 101))
         assert far.accuracy == pytest.approx(far.long, abs=2e-3)
         assert abs(far.accuracy - far.long) <= abs(near.accuracy - near.long) + 1e-12
