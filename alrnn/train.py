@@ -132,7 +132,7 @@ def fit(
         if tau > 0:
             p = ensemble.parts()
             objective = loss + tau * manifold_attractor(p["A"], p["W"], p["h"], units)
-        adam.zero_grad()
+        ensemble.theta.grad = None
         objective.sum().backward()
         grad = ensemble.theta.grad
         assert grad is not None
