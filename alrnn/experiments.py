@@ -96,11 +96,13 @@ def copy() -> Iterator[Experiment]:
     """Fixed delay of 100 from rotations; variable delay with a growing number of symbols, and then the authors' delay
     of 50 and window of 50, from holding units. M = 50.
 
-    Rotations are for linear units, so with the fixed delay the identity is on the ReLUs at P = M alone.
+    Rotations are for linear units, so with the fixed delay the identity is on the ReLUs at P = M alone, and there P = M
+    also starts from opposite pairs, which can rotate.
     """
     turning, fit = Init("rotation", C=0.1, W=0.0), {"steps": 400, "lr": 3e-3}
     yield Experiment(FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit=fit)
     yield Experiment(FixedCopy(8, 100), 50, [50], replace(turning, pwl=1.0), fit=fit)
+    yield Experiment(FixedCopy(8, 100), 50, [50], replace(turning, opposite=50), fit=fit)
     yield Experiment(FixedCopy(8, 100), 50, models=tuple(MODELS), fit=fit)
     holding, fit = Init("slow", pwl=1.0, W=0.05, C=0.3), {"steps": 1200, "lr": 2e-2}
     for symbols in (2, 3, 4, 5):
@@ -139,7 +141,7 @@ def image_angles(size: int, count: int) -> tuple[float, ...]:
     half = size // 2
     waves = [(j, k) for j in range(half) for k in range(-half, half) if j or k >= 0]  # (-j, -k) is the same wave
     slowest = sorted(waves, key=lambda wave: math.hypot(*wave))[:count]
-    return tuple(2 * math.pi * (j + k / size) / size for j, k in slowest)
+    return tuple(2 * math.pi * (j / size + k / size**2) for j, k in slowest)
 
 
 def spoken_digits() -> Iterator[Experiment]:

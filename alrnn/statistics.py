@@ -98,11 +98,12 @@ def solved(
 def names(table: pd.DataFrame) -> pd.Series:
     """What to call each net of a table of results, as ordered categories: "P = 0", "P = 5", ..., then "GRU" etc.
 
-    P = M from a start without memory on its PWL units (init_pwl = 0) is "P = 50, plain start", beside a fair "P = 50".
+    P = M from a start without memory on its PWL units (init_pwl = 0) is "P = 50, plain start", from opposite pairs
+    (init_opposite) "P = 50, opposite pairs"; both beside a fair "P = 50".
     """
-    alrnn = table.model == "alrnn"
-    plain = alrnn & (table.P == table.M) & (table.init_pwl == 0)
-    text = "P = " + table.P.map("{:.0f}".format) + np.where(plain, ", plain start", "")
-    text = text.where(alrnn, table.model.str.upper())
-    order = text.iloc[np.lexsort((table.model, plain, table.P, ~alrnn))].unique()
+    alrnn, full = table.model == "alrnn", table.P == table.M
+    opposite = table.get("init_opposite", pd.Series(0, table.index)) > 0
+    start = np.select([full & opposite, full & (table.init_pwl == 0)], [", opposite pairs", ", plain start"], "")
+    text = ("P = " + table.P.map("{:.0f}".format) + start).where(alrnn, table.model.str.upper())
+    order = text.iloc[np.lexsort((table.model, start == ", opposite pairs", start != "", table.P, ~alrnn))].unique()
     return pd.Series(pd.Categorical(text, order, ordered=True), table.index, name="net")

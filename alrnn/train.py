@@ -121,7 +121,9 @@ def fit(
     generators = [torch.Generator().manual_seed(TRAINING + seed) for seed in seeds]
     stream = torch.tensor([seeds.index(net.seed) for net in nets])
     adam = torch.optim.Adam([ensemble.theta], lr=lr, fused=True)
-    losses, norms, rates = [], [], []
+    losses: list[Tensor] = []
+    norms: list[Tensor] = []
+    rates: list[float] = []
     lost: dict[int, int] = {}
     start = time.perf_counter()
     for step in tqdm(range(steps), desc=f"{len(nets)} nets", leave=False, **({} if progress else {"disable": True})):
@@ -132,7 +134,7 @@ def fit(
         if tau > 0:
             p = ensemble.parts()
             objective = loss + tau * manifold_attractor(p["A"], p["W"], p["h"], units)
-        adam.zero_grad()
+        ensemble.theta.grad = None
         objective.sum().backward()
         grad = ensemble.theta.grad
         assert grad is not None

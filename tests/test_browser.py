@@ -225,3 +225,28 @@ def test_readable_without_scripts(name: str, browser: Browser, site: str) -> Non
     hidden = "parts => parts.filter(part => !part.checkVisibility()).map(part => part.outerHTML.slice(0, 200))"
     assert parts.count() > 5 and parts.evaluate_all(hidden) == []
     reader.close()
+
+
+def test_the_live_network(reader: Callable[..., Visit]) -> None:
+    """A click moves the start, arrow keys move weights and P; drawing, table and summary follow, and nothing is NaN."""
+    visit = reader("live", "light", 390)
+    page, summary = visit.page, visit.page.locator(".live-summary")
+    expect(summary).to_contain_text("comes to rest at (0.71, 0.71)")
+    box = page.locator(".live-plane").bounding_box()
+    assert box
+    page.locator(".live-plane").click(position={"x": 0.9 * box["width"], "y": 0.75 * box["height"]})
+    expect(summary).to_contain_text("From (1.60, −1.00)")
+    page.locator('[name="W12"]').focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    expect(summary).to_contain_text("bits 01: real, stable")
+    page.locator('[name="P"][value="2"]').focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".live-table tbody tr")).to_have_count(2)
+    for option in page.locator('[name="preset"] option').all_text_contents():
+        page.select_option('[name="preset"]', option)
+        for value in ("-2", "0.05", "2"):
+            page.locator('[name="W22"]').fill(value)
+            assert not re.search("NaN|undefined|Infinity", page.locator("#live").inner_html()), (option, value)
+    assert not visit.troubles
+    page.close()

@@ -126,3 +126,5 @@ def test_names_of_nets_in_order():
     assert found.tolist() == text and found.index.equals(data.index)
     order = ["P = 0", "P = 5", "P = 10", "P = 50", "P = 50, plain start", "GRU", "LSTM"]
     assert found.cat.ordered and found.cat.categories.tolist() == order
+    again = names(data.assign(init_opposite=[None, 50.0, 3.0, None, None, None, None, None]))
+    assert again.tolist() == ["LSTM", "P = 50, opposite pairs", *text[2:]]
