@@ -30,7 +30,7 @@ OPTIONS = [
     "--disable-sync",
 ]
 PAGES = [*TOC, "search", "genindex"]
-SLIDERS = [page for page in TOC if "widget-view+json" in html(page)]
+SLIDERS = [page for page in TOC if "SliderModel" in html(page)]
 VIEWS = [(theme, width) for width in (1300, 390) for theme in ("light", "dark")]
 
 
