@@ -121,7 +121,9 @@ def fit(
     generators = [torch.Generator().manual_seed(TRAINING + seed) for seed in seeds]
     stream = torch.tensor([seeds.index(net.seed) for net in nets])
     adam = torch.optim.Adam([ensemble.theta], lr=lr, fused=True)
-    losses, norms, rates = [], [], []
+    losses: list[Tensor] = []
+    norms: list[Tensor] = []
+    rates: list[float] = []
     lost: dict[int, int] = {}
     start = time.perf_counter()
     for step in tqdm(range(steps), desc=f"{len(nets)} nets", leave=False, **({} if progress else {"disable": True})):
