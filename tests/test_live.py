@@ -183,7 +183,7 @@ def test_lines_of_fixed_points(js: Ask, P: int, A: tuple, equation: tuple, multi
     constant = np.multiply(multiples, h) if isinstance(h, float) else np.array(h)  # a solvable pair, or any
     dimensions = check_points(js, {"P": P, "A": list(A), "W": W.tolist(), "h": constant.tolist()})
     if isinstance(h, float):
-        assert max(dimensions) >= 1 or not any(equation)
+        assert not any(equation) or max(dimensions) >= 1  # no equation may leave h and no point
 
 
 @some
