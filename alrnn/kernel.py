@@ -9,6 +9,7 @@ torch.set_num_threads or OMP_NUM_THREADS. Its results do not depend on their num
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import ctypes
 import functools
 import hashlib
@@ -21,6 +22,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +56,27 @@ class _Job(ctypes.Structure):
 
 
 # ---- calls
+
+_threads: contextvars.ContextVar[int | None] = contextvars.ContextVar("threads", default=None)
+
+
+@contextlib.contextmanager
+def owning_the_threads() -> Iterator[None]:
+    """Meanwhile torch's own operations take one thread and the kernel all that torch had; no effect without a kernel.
+
+    After an operation torch's idle threads spin for a while, on the cores that the kernel needs next.
+    """
+    threads = torch.get_num_threads()
+    if load()[0] is None or threads == 1:
+        yield
+        return
+    token = _threads.set(threads)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        _threads.reset(token)
 
 
 def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) -> tuple[Tensor, Tensor | None]:
@@ -109,7 +132,7 @@ def _job(library, s, z0, A, W, C, h, lower):
     job.s_stride[:] = s.stride() if s.dim() == 4 else (0, *s.stride())
     library.alrnn_plan(ctypes.byref(job), z0.element_size())
     work = K * B * T * M * (M + N)
-    job.threads = max(1, min(torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
+    job.threads = max(1, min(_threads.get() or torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
     alive["memory"] = torch.empty(job.threads * job.room, dtype=torch.uint8)
     job.memory = alive["memory"].data_ptr()
     return job, alive  # the job holds bare pointers: keep the tensors until the call is over

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
-from . import __version__
+from . import __version__, kernel
 from .checks import integer
 from .model import ALRNN, Ensemble, Init
 from .tasks import Batch, Task
@@ -78,6 +78,7 @@ def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:
     return change[:, :units].square().sum((1, 2)) + h[:, :units].square().sum(1)
 
 
+@kernel.owning_the_threads()
 def fit(
     nets: ALRNN | Sequence[ALRNN],
     task: Task,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import alrnn
-from alrnn import ALRNN, DivergedError, Ensemble, History, Init, Sweep, evaluate, fit, sweep
+from alrnn import ALRNN, DivergedError, Ensemble, History, Init, Sweep, evaluate, fit, kernel, sweep
 from alrnn.model import PARTS
 from alrnn.tasks import Adding, Batch, SequentialMNIST, Task, TwoModality, VariableCopy
 from alrnn.tasks.base import TRAINING
@@ -619,3 +619,23 @@ def test_one_version():
 
 def test_tasks_are_tasks():
     assert issubclass(Adding, Task) and isinstance(SequentialMNIST(), Task)
+
+
+def test_torch_gets_its_threads_back(monkeypatch):
+    """While nets train they are the kernel's: torch has one, the kernel all; the result does not depend on it."""
+    seen, threads, net = [], torch.get_num_threads(), ALRNN(2, 5, 2, 1)
+
+    def sample(*args):
+        seen.append((torch.get_num_threads(), kernel._threads.get()))
+        return Adding.sample(TASK, *args)
+
+    monkeypatch.setattr(TASK, "sample", sample)
+    try:
+        torch.set_num_threads(2)
+        fit(net, TASK, steps=1, progress=False)
+        with pytest.raises(DivergedError):
+            fit(ALRNN(2, 5, 2, 1), TASK, steps=50, lr=1e30, clip=math.inf, progress=False)
+        assert torch.get_num_threads() == 2 and kernel._threads.get() is None
+        assert set(seen) == ({(1, 2)} if kernel.load()[1].name == "c" else {(2, None)})
+    finally:
+        torch.set_num_threads(threads)
