@@ -385,8 +385,8 @@ def test_batch_per_net():
         (lambda: SequentialMNIST(data="fashion"), r"data must be one of \('digits', 'mnist'\), got 'fashion'"),
         (lambda: SequentialMNIST(blank=-1), "blank must be an integer of at least 0, got -1"),
         (lambda: SequentialMNIST(blank=0.5), "blank must be an integer of at least 0, got 0.5"),
-        (lambda: SequentialMNIST().held_out("test", 1001), "n must be from 1 to 1000, the test digits there are"),
-        (lambda: SequentialMNIST().held_out("validation", -1), "n must be from 1 to 400"),
+        (lambda: SequentialMNIST().held_out("test", 1001), "n must be an integer from 1 to 1000, got 1001"),
+        (lambda: SequentialMNIST().held_out("validation", -1), "n must be an integer from 1 to 400, got -1"),
     ],
 )
 def test_bad_arguments(make, words):

@@ -272,7 +272,7 @@ def test_reviews_as_numbers(small):
     assert all((good in s) == (label == 1) or bad not in s for s, label in zip(batch.s, batch.target, strict=True))
     batch.s.fill_(0)
     assert (small.held_out("test").s >= 0).any() and len(small.held_out("test", 3)) == 3
-    with pytest.raises(ValueError, match="n must be from 1 to 6, the test reviews there are, got 7"):
+    with pytest.raises(ValueError, match="n must be an integer from 1 to 6, got 7"):
         small.held_out("test", 7)
     with pytest.raises(ValueError, match="split must be validation or test, got 'train'"):
         small.held_out("train")

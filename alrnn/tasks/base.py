@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ..checks import integer
 
 # Generator seeds of data. Those of weights are below 1e9, and torch looks at 32 bits only: no two streams coincide.
 HELD_OUT: dict[Literal["validation", "test"], int] = {"validation": 1_000_000_007, "test": 1_000_000_009}
@@ -112,3 +115,26 @@ class Task:
 
 def _weighted(x: Tensor, weight: Tensor) -> Tensor:
     return (x * weight).sum((-2, -1)) / weight.sum((-2, -1))
+
+
+class Recorded(Task):
+    """A task on examples that there are, not drawn from a rule. Subclasses give `parts` and make a `_batch` of them."""
+
+    @cached_property
+    def parts(self) -> Mapping[str, tuple[Tensor, ...]]:
+        """Split -> tensors with one entry per example, the labels last; held-out examples in mixed order."""
+        raise NotImplementedError
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """n training examples drawn with replacement."""
+        return self._batch("train", torch.randint(len(self.parts["train"][-1]), (n,), generator=generator))
+
+    def held_out(self, split: Literal["validation", "test"], n: int | None = None) -> Batch:
+        """The first n held-out examples, all of them by default."""
+        if split not in HELD_OUT:
+            raise ValueError(f"split must be validation or test, got {split!r}")
+        here = len(self.parts[split][-1])
+        return self._batch(split, torch.arange(here if n is None else integer("n", n, 1, here)))
+
+    def _batch(self, split: str, index: Tensor) -> Batch:
+        raise NotImplementedError

@@ -7,14 +7,13 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .. import datasets
-from .base import Batch, Task
+from .base import Batch, Recorded, Task
 
 VALENCE = {
     -5: ("dreadful", "unbearable"),
@@ -106,7 +105,7 @@ class GeneratedSentiment(Texts):
         return Batch(s, (total > 0).long()[:, None], torch.ones(n, 1), {"valence": valence, "total": total})
 
 
-class Sentiment(Texts):
+class Sentiment(Recorded, Texts):
     """The film reviews: whether a review is favourable (7 stars or more) or not (4 or fewer).
 
     Words are runs of letters and digits in lower case, and . ! ? on their own. Of a review the last `length` are read.
@@ -167,19 +166,6 @@ class Sentiment(Texts):
             found = [number.get(word, 0) for word in (tokens(text) if isinstance(text, str) else text)[-self.length :]]
             row[self.length - len(found) :] = found
         return torch.from_numpy(s)
-
-    def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """n training reviews drawn with replacement; s (n, T), target (n, 1)."""
-        return self._batch("train", torch.randint(len(self.parts["train"][1]), (n,), generator=generator))
-
-    def held_out(self, split: Literal["validation", "test"], n: int | None = None) -> Batch:
-        """The first n held-out reviews (classes mixed), all of them by default."""
-        if split not in ("validation", "test"):
-            raise ValueError(f"split must be validation or test, got {split!r}")
-        here = len(self.parts[split][1])
-        if n is not None and not 1 <= n <= here:
-            raise ValueError(f"n must be from 1 to {here}, the {split} reviews there are, got {n}")
-        return self._batch(split, torch.arange(here)[:n])
 
     def _batch(self, split: str, index: Tensor) -> Batch:
         s, label = (x[index] for x in self.parts[split])

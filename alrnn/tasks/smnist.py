@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from .. import datasets
 from ..checks import integer
-from .base import Batch, Task
+from .base import Batch, Recorded
 
 
-class SequentialMNIST(Task):
+class SequentialMNIST(Recorded):
     """A digit as a sequence, its class (0-9) at the end. No encoder in front: with P = 0 all is linear in the pixels.
 
     Args:
@@ -60,20 +60,8 @@ class SequentialMNIST(Task):
         """All sequences (n, T, N), without the blank steps, and labels (n,), by split; read when first asked for."""
         return {split: (self._sequences(x), torch.from_numpy(y)) for split, (x, y) in _splits(self.data).items()}
 
-    def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """n training digits drawn with replacement; s (n, T, N), target (n, 1); info: label (n,)."""
-        return self._batch("train", torch.randint(len(self.parts["train"][1]), (n,), generator=generator))
-
-    def held_out(self, split: Literal["validation", "test"], n: int | None = None) -> Batch:
-        """The first n held-out digits, all of them by default."""
-        if split not in ("validation", "test"):
-            raise ValueError(f"split must be validation or test, got {split!r}")
-        here = len(self.parts[split][1])
-        if n is not None and not 1 <= n <= here:
-            raise ValueError(f"n must be from 1 to {here}, the {split} digits there are, got {n}")
-        return self._batch(split, torch.arange(here)[:n])
-
     def _batch(self, split: str, index: Tensor) -> Batch:
+        # s (n, T, N), target (n, 1); info: label (n,)
         x, label = self.parts[split][0][index], self.parts[split][1][index]
         s = F.pad(x, (0, 0, 0, self.blank))
         return Batch(s, label[:, None], torch.ones(len(label), 1), {"label": label})

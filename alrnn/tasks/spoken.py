@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from .. import datasets
 from ..checks import integer
-from .base import Batch, Task
+from .base import Batch, Recorded
 
 SPLITS = {"train": 180, "validation": 40, "test": 80}  # recordings of each digit
 
 
-class SpokenDigits(Task):
+class SpokenDigits(Recorded):
     """A recording as a sequence of 13 MFCCs a frame, the digit (0-9) asked for after its own last frame.
 
     Recordings start at step 0 and have different lengths. Each is read out `blank` steps after its true end, where
@@ -59,22 +57,11 @@ class SpokenDigits(Task):
         self.parts = {split: tuple(torch.from_numpy(x[i]) for x in (s, length, labels)) for split, i in index.items()}
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """n training recordings drawn with replacement, with noise; shapes as in `held_out`."""
-        index = torch.randint(len(self.parts["train"][2]), (n,), generator=generator)
-        batch = self._batch("train", index)
+        """n training recordings drawn with replacement, with noise; held-out ones have none."""
+        batch = super().sample(n, generator)
         spoken = torch.arange(batch.s.shape[1]) < batch.info["length"][:, None]  # the padding stays silent
         batch.s += self.noise * torch.randn(batch.s.shape, generator=generator) * spoken[..., None]
         return batch
-
-    def held_out(self, split: Literal["validation", "test"], n: int | None = None) -> Batch:
-        """The first n held-out recordings (classes mixed), all of them by default, without noise.
-
-        s (n, T, 13); target (n, T), the digit; weight (n, T), 1 at the readout, else 0; info: label (n,), length (n,).
-        """
-        if split not in ("validation", "test"):
-            raise ValueError(f"split must be validation or test, got {split!r}")
-        here = len(self.parts[split][2])
-        return self._batch(split, torch.arange(here if n is None else integer("n", n, 1, here)))
 
     def loss(self, y: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy (nats) at the readouts; as in `Task`, but other steps are left out before, not after."""
@@ -85,6 +72,7 @@ class SpokenDigits(Task):
         return super().score(*_at_end(y, batch))
 
     def _batch(self, split: str, index: Tensor) -> Batch:
+        # s (n, T, 13); target (n, T), the digit; weight (n, T), 1 at the readout, else 0; info: label (n,), length (n,)
         s, length, label = (x[index] for x in self.parts[split])
         end = length - 1 + self.blank
         weight = torch.zeros(s.shape[:2]).scatter_(1, end[:, None], 1.0)
