@@ -215,12 +215,12 @@ def phase_portrait(
     return ax.figure  # type: ignore[return-value]
 
 
-def spectrum(eigenvalues: dict[str, np.ndarray], ax: Axes | None = None) -> Figure:
-    """Eigenvalues in the complex plane with the unit circle; one marker per name."""
+def spectrum(eigenvalues: dict[str, np.ndarray], ax: Axes | None = None, colours: Sequence = ()) -> Figure:
+    """Eigenvalues in the complex plane with the unit circle; one marker and colour per name."""
     ax = ax or plt.subplots(figsize=(4.6, 4.4))[1]
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
     ax.plot(circle.real, circle.imag, color="0.6", linewidth=1)
-    for (name, values), marker, c in zip(eigenvalues.items(), cycle("o^sDv"), cycle(REGIONS), strict=False):
+    for (name, values), marker, c in zip(eigenvalues.items(), cycle("o^sDv"), cycle(colours or REGIONS), strict=False):
         ax.scatter(values.real, values.imag, marker=marker, color=c, s=28, alpha=0.8, label=name)
     ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
     ax.legend(loc="upper left")
