@@ -62,7 +62,7 @@ clean:
 # The environment: the lock file, then alrnn itself, editable. Any Python from 3.11 on serves; choose one with
 # make PYTHON=/path/to/python.
 $(READY): requirements.lock pyproject.toml
-	@python=; for p in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	@python=; for p in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
 	    if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$p; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \

@@ -199,7 +199,8 @@ def run(
         ValueError: jobs below 1, nothing to train, or the file is there and is no such table.
         OSError: it cannot be written there; before any net is trained.
     """
-    jobs = integer("jobs", jobs, 1)
+    jobs, batch = integer("jobs", jobs, 1), integer("batch", batch, 1)
+    seeds, baseline_seeds = integer("seeds", seeds, 0), integer("baseline_seeds", baseline_seeds, 0)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
@@ -211,7 +212,7 @@ def run(
         raise ValueError("there is nothing to train: no seeds, or no P up to M")
     rows = _text(pd.DataFrame([e.settings(kind, seed) for e, kind, seed in nets], dtype=object))  # integers stay so
     table = read(path)
-    if len(table) and (missing := {"model", "task", "seed", "test"} - set(table)):
+    if len(table.columns) and (missing := {"model", "task", "seed", "test"} - set(table)):
         raise ValueError(f"{path} is no table of sweeps: it has no column {', '.join(sorted(missing))}")
     done = set(_keys(table.reindex(columns=rows.columns, fill_value="")))
     todo = [net for net, key in zip(nets, _keys(rows), strict=True) if key not in done]
@@ -219,19 +220,20 @@ def run(
     bar = tqdm(total=len(nets), initial=len(nets) - len(todo), unit="net")
     with bar, Parallel(n_jobs=jobs, backend=backend) as parallel:
         for i in range(0, len(work), jobs):  # not as a generator of results, which some backends do not know
+            new = []
             for result in parallel(work[i : i + jobs]):
-                table = pd.concat([table, _text(result)])
+                new.append(_text(result))
                 bar.update(len(result))
+            table = pd.concat([read(path), *new])  # read anew: another process may have added to it
             columns = dict.fromkeys([*rows.columns, *table.columns])  # settings first, then results
             _write(table.reindex(columns=list(columns)), path)
     return read(path)
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
-    """The table at `path` with every entry as the text it is; empty if there is none. A torn last line is left out."""
-    text = Path(path).read_bytes() if os.path.exists(path) else b""
-    whole = text[: text.rfind(b"\n") + 1]
-    return pd.read_csv(io.BytesIO(whole), dtype=str, keep_default_na=False) if whole else pd.DataFrame()
+    """The table at `path` with every entry as the text it is; empty if there is none."""
+    there = os.path.exists(path) and os.path.getsize(path)
+    return pd.read_csv(path, dtype=str, keep_default_na=False) if there else pd.DataFrame()
 
 
 def _text(table: pd.DataFrame) -> pd.DataFrame:

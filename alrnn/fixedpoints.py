@@ -146,6 +146,8 @@ def _orbits(
         if constant.shape != (net.input_size,) or not np.isfinite(constant).all():
             raise ValueError(f"s must be a finite constant input of shape ({net.input_size},), got {constant}")
         drive = drive + array(net.C) @ constant
+    if not np.isfinite(drive).all():
+        raise ValueError("the net's weights are not finite")
     size = max(1, 2**21 // (k * M * M))
     for start in range(0, len(sequences), size):
         yield from _solve(net, sequences[start : start + size].astype(np.int8), drive, virtual, tolerance)

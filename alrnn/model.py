@@ -62,6 +62,8 @@ class Init:
             raise ValueError(f"time_constants must be two rising numbers of steps above 0, got {self.time_constants}")
         if self.angles is not None and not all(math.isfinite(angle) for angle in self.angles):
             raise ValueError(f"angles must be finite, got {self.angles}")
+        if (self.opposite and self.kind == "paper") or (self.angles is not None and self.kind != "rotation"):
+            raise ValueError(f"init {self.kind!r} has no use for opposite or angles")
         for name in ("value", "pwl", "W", "C", "D", "threshold"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}")

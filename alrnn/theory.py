@@ -37,8 +37,8 @@ def mark_probabilities(length: int, marks: Literal["first_half", "halves"] = "fi
     """p (length,), the probability of a mark at each step of `tasks.Adding`."""
     if marks not in ("first_half", "halves"):
         raise ValueError(f"marks must be first_half or halves, got {marks!r}")
-    if length < 4 or length % 2:
-        raise ValueError(f"length must be even and at least 4, got {length}")
+    if integer("length", length, 4) % 2:
+        raise ValueError(f"length must be even, got {length}")
     p = torch.full((length,), 2 / length, dtype=torch.float64)
     if marks == "first_half":
         p[: length // 2] *= 2
@@ -154,8 +154,8 @@ def exact_inversion(bound: float = 1024.0) -> ALRNN:
 
     Where n is known beforehand two units do: v and o_t = 2 relu(v_{t-1}) + C_v s_t; then o_t - v_t = |v_{t-1}|.
     """
-    if not bound > 0:
-        raise ValueError(f"bound must be above 0, got {bound}")
+    if not 0 < bound < math.inf:
+        raise ValueError(f"bound must be above 0 and finite, got {bound}")
     K = bound
     return _net(
         P=1,
@@ -196,8 +196,8 @@ def two_modality_limits(magnitudes: Sequence[float], noise: float = 0.0, angles:
     m = torch.as_tensor(magnitudes, dtype=torch.float64)
     if m.dim() != 1 or len(m) == 0 or not (m > 0).all():
         raise ValueError(f"magnitudes must be a list of numbers above 0, got {magnitudes!r}")
-    if not noise >= 0:
-        raise ValueError(f"noise must be at least 0, got {noise}")
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"noise must be at least 0 and finite, got {noise}")
     m, noise = m / m.max(), noise / float(m.max())
     X = torch.cartesian_prod(torch.cat([-m, m]), torch.cat([-m, m]))
     up = X > 0
@@ -241,8 +241,8 @@ def exact_two_modality(bound: float = 16.0) -> ALRNN:
     This net takes one decision a trial. A net that gates every step, as `exact_adding` does, has two units:
     v_t = x_1 - x_2 + K c and u_t = u_{t-1} + relu(v_{t-1}) + x_2 - K [c = 1], with K > |x_1 - x_2| at every step.
     """
-    if not bound > 0:
-        raise ValueError(f"bound must be above 0, got {bound}")
+    if not 0 < bound < math.inf:
+        raise ValueError(f"bound must be above 0 and finite, got {bound}")
     K = bound
     return _net(
         P=1,
@@ -301,6 +301,7 @@ class CopyLimits:
 
 def recall_probabilities(symbols: int, window: int) -> Tensor:
     """p (window + symbols - 1, symbols): after the earliest cue, P(symbol i is due | a recall is on), step by step."""
+    symbols, window = integer("symbols", symbols, 1), integer("window", window, 1)
     step, i = torch.arange(window + symbols - 1)[:, None], torch.arange(symbols)
     possible = (0 <= step - i) & (step - i < window)
     return possible.double() / possible.sum(1, keepdim=True)

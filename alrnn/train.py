@@ -34,6 +34,9 @@ class DivergedError(RuntimeError):
         )
         self.step, self.net, self.seed, self.P = step, net, seed, P
 
+    def __reduce__(self):  # the default one keeps the message alone, and workers send errors back pickled
+        return type(self), (self.step, self.net, self.seed, self.P)
+
 
 @dataclass
 class History:
@@ -116,7 +119,8 @@ def fit(
     settings = locals()
     nets = [nets] if isinstance(nets, ALRNN) else list(nets)
     ensemble = Ensemble(nets)
-    _check_fit(nets, task, settings)
+    _check_sizes(nets, task)
+    _check_settings(settings)
     units = _regularised(regularised, nets[0].hidden_size)
     seeds = sorted({net.seed for net in nets})
     generators = [torch.Generator().manual_seed(TRAINING + seed) for seed in seeds]
@@ -183,7 +187,7 @@ def evaluate(
         ValueError: nets that do not fit the task or each other, or a batch that does not fit the nets.
     """
     nets = [nets] if isinstance(nets, ALRNN) else list(nets)
-    ensemble = Ensemble(nets)
+    ensemble, chunk = Ensemble(nets), integer("chunk", chunk, 1)
     _check_sizes(nets, task)
     batch = batch.to(ensemble.lower)
     trials = batch.weight.dim() - 2  # the dimension that counts them
@@ -289,7 +293,11 @@ def describe(
     M, P, N, O = hidden_size, nonlinear_size, task.input_size, task.output_size  # noqa: E741
     start = asdict(Init(init) if isinstance(init, str) else init)  # type: ignore[arg-type]
     start["units"] = M if start["units"] is None else start["units"]
-    used = {k: v.default for k, v in inspect.signature(fit).parameters.items() if v.default is not v.empty} | settings
+    used = {k: v.default for k, v in inspect.signature(fit).parameters.items() if v.default is not v.empty}
+    if unknown := settings.keys() - used:
+        raise TypeError(f"fit has no settings {', '.join(sorted(unknown))}")
+    used |= settings
+    _check_settings(used)
     used["regularised"] = _regularised(used["regularised"], M)
     row = {
         "model": "alrnn",
@@ -324,8 +332,7 @@ def _check_sizes(nets: Sequence[ALRNN], task: Task) -> None:
         raise ValueError(f"{task.name} has input and output size {expected}, the nets {sizes}")
 
 
-def _check_fit(nets: Sequence[ALRNN], task: Task, settings: dict[str, Any]) -> None:
-    _check_sizes(nets, task)
+def _check_settings(settings: dict[str, Any]) -> None:
     for name in ("steps", "batch_size"):
         integer(name, settings[name], 1)
     if not 0 < settings["lr"] < math.inf:

@@ -158,17 +158,54 @@ def test_the_command_killed_from_outside_with_workers(tmp_path):
     pd.testing.assert_frame_equal(last.head(len(first))[first.columns.tolist()], first)
 
 
-@pytest.mark.parametrize("rest", [b"alrnn,adding,10,first_half,0,5,2,4", b'alrnn,adding,10,"fir', b"\xc3"], ids=str)
-def test_a_torn_last_line_is_trained_again(tmp_path, complete, rest):
+def test_a_last_line_without_its_end_is_kept(tmp_path, complete):
     path = tmp_path / "table.csv"
     run([NETS], path, seeds=2, batch=3)
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:-1]) + rest)
-    assert len(read(path)) == 5
-    again = run([NETS], path, seeds=2, batch=3)
-    assert len(whole(again)) == 6 and path.read_bytes().count(b"\n") == 7
-    path.write_bytes(lines[0][:20])  # torn in the first line of all
-    assert len(whole(run([NETS], path, seeds=1))) == 3
+    before = path.read_bytes()
+    path.write_bytes(before.rstrip())  # as an editor may leave it
+    assert len(read(path)) == 6
+    run([NETS], path, seeds=2, batch=3)
+    assert path.read_bytes().rstrip() == before.rstrip()
+
+
+@pytest.mark.parametrize("text", ["a line of notes", "a line of notes\n", "a,b\n1,2\n", 'model,"task'])
+def test_another_file_is_refused_and_left_alone(tmp_path, text):
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError):
+        run([NETS], path, seeds=1)
+    assert path.read_text() == text and len(list(tmp_path.iterdir())) == 1
+
+
+def test_rows_that_another_process_adds_meanwhile_stay(tmp_path, monkeypatch):
+    path, train = tmp_path / "table.csv", Experiment.train
+
+    def slow(self, kinds, seeds):
+        if not path.exists():
+            monkeypatch.setattr(Experiment, "train", train)
+            run([replace(NETS, M=6)], path, seeds=1)
+        return train(self, kinds, seeds)
+
+    monkeypatch.setattr(Experiment, "train", slow)
+    table = run([NETS], path, seeds=1)
+    assert sorted(set(table.M)) == ["5", "6"]
+
+
+@pytest.mark.parametrize("wrong", [{"seeds": -1}, {"baseline_seeds": 0.5}, {"batch": 0}, {"jobs": 0}])
+def test_numbers_out_of_range(tmp_path, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        run([NETS], tmp_path / "table.csv", **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"clip": -1.0}, {"schedule": "foo"}, {"steps": 0}])
+def test_baselines_check_their_settings(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(NETS, sizes=(), models=("rnn",), fit=FIT | wrong).train(("rnn",), [0])
+
+
+def test_an_unknown_setting():
+    with pytest.raises(TypeError, match="foo"):
+        replace(NETS, fit=FIT | {"foo": 3}).settings(2, 0)
 
 
 @pytest.mark.parametrize(

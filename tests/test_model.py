@@ -557,3 +557,9 @@ def test_ensembles_need_nets_and_a_window_within_the_steps():
     for last in (0, -1, 10, 1.5):
         with pytest.raises(ValueError, match="last must be"):
             Ensemble([ALRNN(3, 5, 2, 2)])(S, last)
+
+
+@pytest.mark.parametrize("unused", [{"kind": "paper", "opposite": 4}, {"kind": "slow", "angles": (1.0,)}])
+def test_a_start_without_use_for_a_setting_refuses_it(unused):
+    with pytest.raises(ValueError, match="no use for"):
+        Init(**unused)

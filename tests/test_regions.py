@@ -749,3 +749,12 @@ def test_float32_nets_are_analysed_in_float64():
     for a, b in zip(rg.fixed_points(net, [1.0, 0.5]), rg.fixed_points(double, [1.0, 0.5]), strict=True):
         assert a.z.dtype == np.float64 and (a.z == b.z).all() and (a.eigenvalues == b.eigenvalues).all()
     assert (rg.spectrum(net, [1, 0, 1]).left == rg.spectrum(double, [1, 0, 1]).left).all()
+
+
+@pytest.mark.parametrize("name", ["A", "W", "h", "C"])
+def test_a_net_with_nan_has_no_fixed_points(name):
+    net = ALRNN(1, 3, 1, 1).double()
+    with torch.no_grad():
+        getattr(net, name).view(-1)[0] = float("nan")
+    with pytest.raises(ValueError, match="finite|NaN"):
+        rg.fixed_points(net, s=np.ones(1))

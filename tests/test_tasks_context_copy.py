@@ -1,5 +1,8 @@
 """Context and copy tasks: targets recomputed in plain Python, randomness, held-out sets, scores, loss windows."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
@@ -193,13 +196,15 @@ def test_sequence_chance():
     [
         (lambda: tasks.RuleInversion(2), "length must be an integer of at least 3, got 2"),
         (lambda: tasks.RuleInversion(31.0), "length must be an integer of at least 3, got 31.0"),
-        (lambda: tasks.RuleInversion(noise=-1), "noise must be at least 0, got -1"),
+        (lambda: tasks.RuleInversion(noise=-1), "noise must be at least 0 and finite, got -1"),
         (lambda: tasks.RuleInversion(blank=0.5), "blank must be an integer of at least 0, got 0.5"),
         (lambda: tasks.TwoModality(0), "length must be an integer of at least 1, got 0"),
-        (lambda: tasks.TwoModality(noise=float("nan")), "noise must be at least 0, got nan"),
+        (lambda: tasks.TwoModality(noise=float("nan")), "noise must be at least 0 and finite, got nan"),
         (lambda: tasks.TwoModality(blank=-1), "blank must be an integer of at least 0, got -1"),
         (lambda: tasks.TwoModality(coherences=()), "coherences"),
         (lambda: tasks.TwoModality(coherences=(0.1, 0.0)), "coherences"),
+        (lambda: tasks.TwoModality(coherences=[math.inf]), "coherences"),
+        (lambda: tasks.TwoModality(coherences=[[0.1]]), "coherences"),
         (lambda: tasks.FixedCopy(0), "symbols must be an integer of at least 1, got 0"),
         (lambda: tasks.FixedCopy(2.5), "symbols must be an integer of at least 1, got 2.5"),
         (lambda: tasks.FixedCopy(delay=-1), "delay must be an integer of at least 0, got -1"),
@@ -210,3 +215,14 @@ def test_sequence_chance():
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("given", [[0.1, 0.2], np.array([0.1, 0.2]), torch.tensor([0.1, 0.2], dtype=torch.float64)])
+def test_coherences_are_settings_whatever_they_come_in(given):
+    assert tasks.TwoModality(coherences=given).settings()["coherences"] == (0.1, 0.2)
+    assert tasks.TwoModality(coherences=given[0]).settings()["coherences"] == 0.1
+
+
+def test_sizes_may_be_numbers_of_numpy():
+    task = tasks.FixedCopy(np.int64(3), np.int64(2), np.int64(4))
+    assert task.sequence_chance == 4**-3 and task.sample(2, torch.Generator()).s.shape[-1] == 5

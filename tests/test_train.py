@@ -1,9 +1,9 @@
 """Training: against a plain torch loop, together against alone, regularisation, schedules, failures, sweeps, files."""
 
 import math
-import tomllib
+import pickle
 import zipfile
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -605,18 +605,6 @@ def test_history_table_is_tidy():
     assert len(history.table()) == 10
 
 
-def test_one_version():
-    """The packaging says what the library says."""
-    file = Path(__file__).parent.parent / "pyproject.toml"
-    if not file.exists():
-        pytest.skip("no pyproject.toml beside the tests")
-    project = tomllib.loads(file.read_text())
-    if "version" in project["project"].get("dynamic", []):
-        assert project["tool"]["hatch"]["version"]["path"] == "alrnn/__init__.py"
-    else:
-        assert project["project"]["version"] == alrnn.__version__
-
-
 def test_tasks_are_tasks():
     assert issubclass(Adding, Task) and isinstance(SequentialMNIST(), Task)
 
@@ -639,3 +627,36 @@ def test_torch_gets_its_threads_back(monkeypatch):
         assert set(seen) == ({(1, 2)} if kernel.load()[1].name == "c" else {(2, None)})
     finally:
         torch.set_num_threads(threads)
+
+
+def test_what_diverged_survives_pickling():
+    """As workers of joblib send it back."""
+    error = pickle.loads(pickle.dumps(DivergedError(1, 2, 3, 4)))
+    assert (error.step, error.net, error.seed, error.P) == (1, 2, 3, 4) and "step 1 in net 2" in str(error)
+
+
+class Flat(Adding):
+    """A target or weight with a dimension too few or too many, which would broadcast."""
+
+    def __init__(self, wrong):
+        super().__init__(10)
+        self.wrong = wrong
+
+    def sample(self, n, generator):
+        batch = super().sample(n, generator)
+        shapes = {"target": {"target": batch.target[:, 0]}, "weight": {"weight": batch.weight[:, 0]}}
+        return replace(batch, **shapes[self.wrong])
+
+
+@pytest.mark.parametrize("wrong", ["target", "weight"])
+def test_a_target_that_would_broadcast_is_refused(wrong):
+    net, task = ALRNN(2, 4, 1, 1), Flat(wrong)
+    with pytest.raises(ValueError, match="must end in"):
+        fit(net, task, steps=1, batch_size=8, progress=False)
+    with pytest.raises(ValueError, match="must end in"):
+        evaluate(net, task, task.held_out("test", 8))
+
+
+def test_a_chunk_is_a_number_of_sequences():
+    with pytest.raises(ValueError, match="chunk must be an integer of at least 1"):
+        evaluate(ALRNN(2, 4, 1, 1), Adding(10), Adding(10).held_out("test", 8), chunk=0)

@@ -100,6 +100,10 @@ class Task:
         """
         y = y[..., -batch.last :, :]
         if self.metric == "mse":
+            if batch.target.shape[-3:] != y.shape[-3:]:
+                raise ValueError(
+                    f"target must end in (B, L, O) = {tuple(y.shape[-3:])}, got {tuple(batch.target.shape)}"
+                )
             error = (y - batch.target).square().mean(-1)
         else:
             target = batch.target.expand(y.shape[:-1])
@@ -114,6 +118,8 @@ class Task:
 
 
 def _weighted(x: Tensor, weight: Tensor) -> Tensor:
+    if x.shape[-2:] != weight.shape[-2:]:
+        raise ValueError(f"weight must end in (B, L) = {tuple(x.shape[-2:])}, got {tuple(weight.shape)}")
     return (x * weight).sum((-2, -1)) / weight.sum((-2, -1))
 
 

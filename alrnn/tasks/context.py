@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from ..checks import integer
@@ -83,21 +85,21 @@ class TwoModality(Task):
         coherences: Sequence[float] | float = (0.05, 0.1, 0.2),
         blank: int = 1,
     ):
-        magnitudes = [coherences] if isinstance(coherences, (int, float)) else list(coherences)
-        if not magnitudes or not all(c > 0 for c in magnitudes):
-            raise ValueError(f"coherences must be above 0, got {coherences!r}")
+        given = np.asarray(coherences, dtype=float)
+        if given.ndim > 1 or not given.size or not (np.isfinite(given) & (given > 0)).all():
+            raise ValueError(f"coherences must be above 0 and finite, got {coherences!r}")
         self.length, self.noise, self.blank = integer("length", length, 1), _noise(noise), integer("blank", blank, 0)
-        self.coherences = coherences
+        self.coherences = given.item() if given.ndim == 0 else tuple(given.tolist())
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n sequences, s (n, length + blank, 4); info: context (n,), the stream that counts, and coherence (n, 2)."""
         T = self.length
         context = torch.randint(2, (n,), generator=generator)
-        if isinstance(self.coherences, (int, float)):
+        if isinstance(self.coherences, float):
             magnitude = self.coherences * (1 - torch.rand(n, 2, generator=generator))  # in (0, c]: never 0
         else:
             index = torch.randint(len(self.coherences), (n, 2), generator=generator)
-            magnitude = torch.tensor(list(self.coherences), dtype=torch.float32)[index]
+            magnitude = torch.tensor(self.coherences, dtype=torch.float32)[index]
         coherence = magnitude * (2 * torch.randint(2, (n, 2), generator=generator) - 1)
         s = torch.zeros(n, T + self.blank, self.input_size)
         s[:, :T, :2] = coherence[:, None] + self.noise * torch.randn(n, T, 2, generator=generator)
@@ -107,6 +109,6 @@ class TwoModality(Task):
 
 
 def _noise(noise: float) -> float:
-    if not noise >= 0:
-        raise ValueError(f"noise must be at least 0, got {noise}")
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"noise must be at least 0 and finite, got {noise}")
     return noise

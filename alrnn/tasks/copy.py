@@ -20,9 +20,9 @@ class _Copy(Task):
     def __init__(self, symbols: int, delay: int, alphabet: int):
         self.symbols, self.delay = integer("symbols", symbols, 1), integer("delay", delay, 0)
         self.alphabet = self.output_size = integer("alphabet", alphabet, 2)
-        self.input_size = alphabet + 1
-        self.chance = 1 / alphabet
-        self.sequence_chance = alphabet**-symbols
+        self.input_size = self.alphabet + 1
+        self.chance = 1 / self.alphabet
+        self.sequence_chance = self.alphabet**-self.symbols
 
     def score_sequence(self, y: Tensor, batch: Batch) -> Tensor:
         """The share of sequences recalled without one error; y as for `loss`, (B, T, O) -> (), (K, B, T, O) -> (K,)."""

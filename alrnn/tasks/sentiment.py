@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import datasets
+from ..checks import integer
 from .base import Batch, Recorded, Task
 
 VALENCE = {
@@ -71,13 +72,13 @@ class GeneratedSentiment(Texts):
     negator = words.index("not")
 
     def __init__(self, valenced: int = 9, neutral: tuple[int, int] = (4, 10), negated: float = 0.25):
-        if not isinstance(valenced, int) or valenced < 1 or valenced % 2 == 0:
-            raise ValueError(f"valenced must be an odd integer of at least 1, got {valenced!r}")
-        if not 0 <= neutral[0] <= neutral[1]:
-            raise ValueError(f"neutral must be two rising integers of at least 0, got {neutral!r}")
+        if integer("valenced", valenced, 1) % 2 == 0:
+            raise ValueError(f"valenced must be odd, got {valenced}")
+        low, high = neutral
         if not 0 <= negated <= 1:
             raise ValueError(f"negated must be between 0 and 1, got {negated!r}")
-        self.valenced, self.neutral, self.negated = valenced, neutral, negated
+        self.valenced, self.negated = int(valenced), negated
+        self.neutral = (low := integer("neutral[0]", low, 0)), integer("neutral[1]", high, low)
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n texts, s (n, T) with T = 2 valenced + the most neutral words + 1.
@@ -126,10 +127,8 @@ class Sentiment(Recorded, Texts):
     tags = ("real data", "language", "integration", "variable length")
 
     def __init__(self, vocabulary: int = 8000, length: int = 200):
-        for name, value, least in (("vocabulary", vocabulary, 2), ("length", length, 1)):
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-        self.vocabulary, self.length, self.input_size = vocabulary, length, vocabulary
+        self.vocabulary = self.input_size = integer("vocabulary", vocabulary, 2)
+        self.length = integer("length", length, 1)
 
     @cached_property
     def texts(self) -> dict[str, tuple[list[list[str]], np.ndarray]]:
