@@ -224,16 +224,18 @@ def run(
             for result in parallel(work[i : i + jobs]):
                 new.append(_text(result))
                 bar.update(len(result))
-            table = pd.concat([read(path), *new])  # read anew: another process may have added to it
+            table = pd.concat([read(path), *new])  # rows that another process added stay; but see above
             columns = dict.fromkeys([*rows.columns, *table.columns])  # settings first, then results
-            _write(table.reindex(columns=list(columns)), path)
+            table = table.reindex(columns=list(columns), fill_value="").fillna("")
+            _write(table[~table.duplicated(list(rows.columns))], path)
     return read(path)
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
     """The table at `path` with every entry as the text it is; empty if there is none."""
     there = os.path.exists(path) and os.path.getsize(path)
-    return pd.read_csv(path, dtype=str, keep_default_na=False) if there else pd.DataFrame()
+    table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("") if there else pd.DataFrame()
+    return table[table["version"] != ""] if "version" in table else table  # the last column: rows without were cut off
 
 
 def _text(table: pd.DataFrame) -> pd.DataFrame:

@@ -194,8 +194,8 @@ def two_modality_limits(magnitudes: Sequence[float], noise: float = 0.0, angles:
     every threshold (up to a grid of 400 if there is noise), so it is a lower bound and close to the true supremum.
     """
     m = torch.as_tensor(magnitudes, dtype=torch.float64)
-    if m.dim() != 1 or len(m) == 0 or not (m > 0).all():
-        raise ValueError(f"magnitudes must be a list of numbers above 0, got {magnitudes!r}")
+    if m.dim() != 1 or len(m) == 0 or not ((m > 0) & m.isfinite()).all():
+        raise ValueError(f"magnitudes must be a list of finite numbers above 0, got {magnitudes!r}")
     if not 0 <= noise < math.inf:
         raise ValueError(f"noise must be at least 0 and finite, got {noise}")
     m, noise = m / m.max(), noise / float(m.max())

@@ -199,7 +199,7 @@ def test_peers(label, benchmark):
     }
     together = ("alrnn", "alrnn, last step", "torch path", "bare matrix products", "arithmetic at peak")  # all K nets
     high = peak()
-    best = fastest(contestants, rounds=5)
+    best = fastest(contestants, rounds=15)
     high = max(high, peak())
     best["arithmetic at peak"] = flops(*sizes) / high / 1e6
     each = {name: ms / (K if name in together else 1) for name, ms in best.items()}

@@ -168,6 +168,16 @@ def test_a_last_line_without_its_end_is_kept(tmp_path, complete):
     assert path.read_bytes().rstrip() == before.rstrip()
 
 
+@pytest.mark.parametrize("rest", [b"alrnn,adding,10,first_half,0,5,2,4", b"alrnn,adding,10"], ids=str)
+def test_a_row_that_was_cut_off_is_trained_again(tmp_path, complete, rest):
+    path = tmp_path / "table.csv"
+    run([NETS], path, seeds=2, batch=3)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]) + rest)
+    assert len(read(path)) == 5
+    assert len(whole(run([NETS], path, seeds=2, batch=3))) == 6 and path.read_bytes().count(b"\n") == 7
+
+
 @pytest.mark.parametrize("text", ["a line of notes", "a line of notes\n", "a,b\n1,2\n", 'model,"task'])
 def test_another_file_is_refused_and_left_alone(tmp_path, text):
     path = tmp_path / "notes.txt"
@@ -183,12 +193,12 @@ def test_rows_that_another_process_adds_meanwhile_stay(tmp_path, monkeypatch):
     def slow(self, kinds, seeds):
         if not path.exists():
             monkeypatch.setattr(Experiment, "train", train)
-            run([replace(NETS, M=6)], path, seeds=1)
+            run([replace(NETS, M=6), NETS], path, seeds=1)
         return train(self, kinds, seeds)
 
     monkeypatch.setattr(Experiment, "train", slow)
-    table = run([NETS], path, seeds=1)
-    assert sorted(set(table.M)) == ["5", "6"]
+    table = whole(run([NETS], path, seeds=1))
+    assert sorted(table.M) == [*"555", *"666"]
 
 
 @pytest.mark.parametrize("wrong", [{"seeds": -1}, {"baseline_seeds": 0.5}, {"batch": 0}, {"jobs": 0}])
