@@ -1,6 +1,6 @@
 """A training step of the recurrence beside its peers, in one process. Run: make bench
 
-Writes data/results/speed.csv, one row a measurement: milliseconds of the fastest of several rounds, in which all
+Writes data/results/speed.csv, one row a measurement: milliseconds of the fastest step in several rounds, in which all
 contestants take turns, so that whatever else the machine does hits them alike. A peer counts with its fastest variant:
 on one thread or on all, with sequences first or time first.
 
@@ -151,18 +151,23 @@ def products(T, M, B, K, N):
     return step
 
 
-def fastest(contestants, rounds):
-    """The fastest of `rounds` runs of each in turns, in ms, over its variants and one thread or all."""
+def fastest(contestants, rounds, turn=0.1):
+    """The fastest step of each in ms, over its variants and one thread or all. In each round all take turns of `turn`
+    seconds, one step at least: as in training, step follows step, on a processor that has not just slept.
+    """
     runs = [(name, step, n) for name, steps in contestants.items() for step in steps for n in {1, THREADS}]
     best = dict.fromkeys(contestants, float("inf"))
     for i in range(rounds + 1):  # the first round warms up
         for name, step, threads in runs:
             torch.set_num_threads(threads)
             time.sleep(0.02)  # until the idle threads of the one before have stopped spinning
-            start = time.perf_counter()
-            step()
-            if i:
-                best[name] = min(best[name], 1e3 * (time.perf_counter() - start))
+            begin = end = time.perf_counter()
+            while end - begin < turn:
+                start = time.perf_counter()
+                step()
+                end = time.perf_counter()
+                if i:
+                    best[name] = min(best[name], 1e3 * (end - start))
     torch.set_num_threads(THREADS)
     return best
 
@@ -177,7 +182,7 @@ def record(group, name, sizes, ms, **more):
     ROWS.append(row | {k: round(v, 3) for k, v in more.items()} | machine())
 
 
-def peak(rounds=10):
+def peak(rounds=3):
     """GFLOP/s of a large matrix product in float32: what this machine reaches at this moment."""
     sizes = {n: (torch.randn(n, n), torch.randn(n, n)) for n in (256, 512, 1024)}
     best = fastest({n: [lambda a=a, b=b: a @ b] for n, (a, b) in sizes.items()}, rounds)
@@ -199,7 +204,7 @@ def test_peers(label, benchmark):
     }
     together = ("alrnn", "alrnn, last step", "torch path", "bare matrix products", "arithmetic at peak")  # all K nets
     high = peak()
-    best = fastest(contestants, rounds=15)
+    best = fastest(contestants, rounds=8)
     high = max(high, peak())
     best["arithmetic at peak"] = flops(*sizes) / high / 1e6
     each = {name: ms / (K if name in together else 1) for name, ms in best.items()}
@@ -228,8 +233,8 @@ def test_growth(size, benchmark):
         chosen = BASE | {size: value}
         sizes = (chosen["T"], chosen["M"], chosen["B"], chosen["K"], 1)
         for last in (None, 1):
-            ms = fastest({"ours": [ours(*sizes, last=last)]}, rounds=7)["ours"]
-            rate, most = flops(*sizes) / ms / 1e6, peak(rounds=3)
+            ms = fastest({"ours": [ours(*sizes, last=last)]}, rounds=3)["ours"]
+            rate, most = flops(*sizes) / ms / 1e6, peak(rounds=1)
             record(
                 f"growth {size}",
                 "alrnn" if last is None else "alrnn, last step",
