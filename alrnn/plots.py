@@ -216,7 +216,7 @@ def phase_portrait(
 
 
 def spectrum(eigenvalues: dict[str, np.ndarray], ax: Axes | None = None, colours: Sequence = ()) -> Figure:
-    """Eigenvalues in the complex plane with the unit circle; one marker and colour per name."""
+    """Eigenvalues in the complex plane with the unit circle; a marker per name, colours in turn (else of regions)."""
     ax = ax or plt.subplots(figsize=(4.6, 4.4))[1]
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
     ax.plot(circle.real, circle.imag, color="0.6", linewidth=1)
