@@ -137,6 +137,9 @@ def test_formulas_are_drawn(visit: Visit) -> None:
     assert visit.page.locator("mjx-merror").count() == 0
     bare = visit.page.locator(".math:not(:has(mjx-container))")
     assert bare.count() == 0, bare.all_text_contents()
+    begin = "e => e.getBoundingClientRect().left - e.closest('div.math').getBoundingClientRect().left"
+    lefts = f"[...document.querySelectorAll('div.math mjx-container, div.math mjx-mtable')].map({begin})"
+    assert all(left > -1 for left in visit.page.evaluate(lefts)), "a formula begins where no scrolling leads"
     text = visit.page.locator("main").inner_text()
     assert not re.search(r"\\[(\[]|\$\$|\\(frac|mathbb|begin)\b", text)
 
