@@ -51,3 +51,37 @@ def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]
         raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
     if x.device != like.device:
         raise ValueError(f"{name} is on {x.device}, the net on {like.device}")
+
+
+def check_recurrence(s, z0, A, W, C, h, lower, last) -> None:
+    """Arguments of `recurrence` that do not fit."""
+    named = {"s": s, "z0": z0, "A": A, "W": W, "C": C, "h": h, "lower": lower}
+    named = {name: x for name, x in named.items() if x is not None}
+    for name, x in named.items():
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"{name} must be a floating point tensor, got {kind}")
+    if len({x.dtype for x in named.values()}) > 1:
+        raise TypeError(
+            "all arguments must have one dtype, got " + ", ".join(f"{n} {x.dtype}" for n, x in named.items())
+        )
+    if len({x.device for x in named.values()}) > 1:
+        raise ValueError(
+            "all arguments must be on one device, got " + ", ".join(f"{n} {x.device}" for n, x in named.items())
+        )
+    if s.dim() not in (3, 4):
+        raise ValueError(f"s must have shape (B, T, N) or (K, B, T, N), got {tuple(s.shape)}")
+    if z0.dim() != 3:
+        raise ValueError(f"z0 must have shape (K, B, M), got {tuple(z0.shape)}")
+    (K, B, M), (T, N) = z0.shape, s.shape[-2:]
+    expected = {"A": (K, M), "W": (K, M, M), "C": (K, M, N), "h": (K, M), "lower": (K, M)}
+    expected["s"] = (B, T, N if C is not None else M) if s.dim() == 3 else (K, B, T, N if C is not None else M)
+    for name, shape in expected.items():
+        if name in named and tuple(named[name].shape) != shape:
+            raise ValueError(
+                f"{name} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(named[name].shape)}"
+            )
+    if min(K, B, M, T) == 0:
+        raise ValueError(f"need at least one net, sequence, unit and step, got K={K}, B={B}, M={M}, T={T}")
+    if last is not None and not (isinstance(last, int) and 1 <= last <= T):
+        raise ValueError(f"last must be between 1 and T = {T}, got {last}")

@@ -49,6 +49,7 @@ typedef struct { // the fields of kernel.py's _Job, in the same order; a gradien
   I s_stride[4], grad_stride[4]; // of (K, B, T, N) and (K, B, last, M), in numbers
   I lanes, block;                // sequences of a chunk; steps of a block
   I every, marked;               // marks, (K, marked, M, B), holds every `every`-th state
+  I P, L;                        // leaps only: PWL units, steps of a leap
   I threads, room;               // room: bytes of working memory for each thread
   char *memory;                  // threads * room, aligned to 64
 } Job;
@@ -135,14 +136,19 @@ static void large_pages(void *from, I bytes) {
 #include "kernel.c"
 
 // Sequences of a chunk: as many as fit NV vectors, but fewer when there are too few nets to occupy several cores.
-void alrnn_plan(Job *job, I size) {
+static I share_out(Job *job, I size) {
   I v = BYTES / size, n = NV;
   while (n > 1 && (job->K * ((job->B + n * v - 1) / (n * v)) < 4 || n * v >= job->B + v)) n--;
   job->lanes = n * v;
-  job->block = BLOCK_BYTES / ((2 * job->M + job->N) * n * BYTES);
-  job->block = job->block < 1 ? 1 : job->block > job->T ? job->T : job->block;
-  const I gp = rows_of(job->M), xp = rows_of(job->M + job->N); // see `backward`
-  job->room = ((job->block + 2) * gp + (job->block + 3) * xp + 3 * job->M) * n * BYTES + round_up(2 * xp * (job->M + job->N) * size, 64);
+  return n * BYTES; // of one row
+}
+INLINE I between(I low, I n, I high) { return n < low ? low : n > high ? high : n; }
+
+void alrnn_plan(Job *job, I size) {
+  const I row = share_out(job, size), J = job->M + job->N;
+  job->block = between(1, BLOCK_BYTES / ((job->M + J) * row), job->T);
+  const I gp = rows_of(job->M), xp = rows_of(J); // see `backward`
+  job->room = ((job->block + 2) * gp + (job->block + 3) * xp + 3 * job->M) * row + round_up(2 * xp * J * size, 64);
 }
 void alrnn_forward(const Job *job, I size) {
   large_pages(job->z, job->K * job->last * job->M * job->B * size);
@@ -151,6 +157,20 @@ void alrnn_forward(const Job *job, I size) {
 void alrnn_backward(const Job *job, I size) {
   large_pages(job->ds, job->K * job->T * job->N * job->B * size);
   run(job, size == 4 ? backward_float : backward_double);
+}
+
+void alrnn_leap_plan(Job *job, I size) {
+  const I row = share_out(job, size), v = job->L * job->P, rows = v + job->M, cols = rows + job->L * job->N;
+  job->block = between(1, BLOCK_BYTES / ((rows + cols) * row), job->T / job->L);
+  const I gp = rows_of(rows), xp = rows_of(cols), wide = rows_of(cols); // see `leap_backward`
+  job->room = ((job->block + 2) * (gp + xp) + rows) * row + round_up((wide * (gp + rows_of(job->M)) + job->L * gp * job->P) * size, 64);
+}
+void alrnn_leap_forward(const Job *job, I size) {
+  large_pages(job->marks, job->K * (job->T / job->L) * (job->L * job->P + job->M) * job->B * size);
+  run(job, size == 4 ? leap_forward_float : leap_forward_double);
+}
+void alrnn_leap_backward(const Job *job, I size) {
+  run(job, size == 4 ? leap_backward_float : leap_backward_double);
 }
 
 #else // once for float, once for double
@@ -215,11 +235,14 @@ INLINE void NAME(clear)(vec *x, I rows, I n, I nv) {
   for (I i = 0; n < nv * V && i < rows; i++) memset((REAL *)(x + i * nv) + n, 0, (nv * V - n) * sizeof(REAL));
 }
 
-// Columns from `first` of w, a packed matrix of J columns, = W; rows filled up with zeros
-static void NAME(pack)(REAL *w, I J, I first, const REAL *W, I rows, I cols) {
+// Columns from `first` of w, a packed matrix of J columns, = W, whose rows and columns are `down` and `right` apart;
+// rows filled up with zeros
+static void NAME(pack)(REAL *w, I J, I first, const REAL *W, I down, I right, I rows, I cols) {
   const I tile = tile_of(rows);
-  for (I i = 0; i < round_up(rows, tile); i++)
-    for (I j = 0; j < cols; j++) w[at(i, first + j, J, tile)] = i < rows ? W[i * cols + j] : 0;
+  w += first * tile;
+  for (I i = 0; i < rows; i += tile, w += (J - cols) * tile)
+    for (I j = 0; j < cols; j++, w += tile)
+      for (I r = 0; r < tile; r++) w[r] = i + r < rows ? W[(i + r) * down + j * right] : 0;
 }
 
 INLINE void NAME(tile)(I rows, I nv, I cols, const REAL *w, const vec *x, const vec *from, vec *y) {
@@ -270,8 +293,8 @@ typedef struct { // one chunk of one net
 static NAME(Chunk) NAME(open)(const Job *job, I k, I chunk, REAL *w) {
   const I M = job->M, N = job->N, b = chunk * job->lanes, n = job->B - b < job->lanes ? job->B - b : job->lanes;
   const I J = job->C ? M + N : M;
-  NAME(pack)(w, J, 0, (const REAL *)job->W + k * M * M, M, M);
-  if (job->C) NAME(pack)(w, J, M, (const REAL *)job->C + k * M * N, M, N);
+  NAME(pack)(w, J, 0, (const REAL *)job->W + k * M * M, M, 1, M, M);
+  if (job->C) NAME(pack)(w, J, M, (const REAL *)job->C + k * M * N, N, 1, M, N);
   return (NAME(Chunk)){k, b, n, (n + V - 1) / V, J,
     (const REAL *)job->s + k * job->s_stride[0] + b * job->s_stride[1], (const REAL *)job->z0 + (k * job->B + b) * M,
     (const REAL *)job->A + k * M, (const REAL *)job->h + k * M, (const REAL *)job->lower + k * M,
@@ -370,6 +393,109 @@ static void NAME(backward)(const Job *job, I k, I chunk, void *memory) {
   void *parts[3] = {job->dA, job->dh, job->dlower};
   for (I p = 0; p < 3; p++)
     for (I i = 0; parts[p] && i < M; i++) ((REAL *)parts[p])[piece * M + i] = NAME(total)(sum[p * M + i]);
+}
+
+// ---- Leaps: leap.py has the mathematics. job->W is the map of a leap, its rows v_0, ..., v_{L-1} and z_L, its columns z_0,
+// s_1, ..., s_L and phi(v_0), ..., phi(v_{L-1}); job->h its constants; job->lower that of the PWL units. job->z is the last
+// state, (K, M, B); marks holds all v and z_0 of each leap, (K, T / L, L P + M, B).
+
+typedef struct {
+  I b, n, nv, v, known, rows, cols; // first sequence, sequences, vectors; PWL units of a leap, z_0 and inputs, rows and columns
+  const REAL *map, *lower, *s;
+  REAL *mark;
+} NAME(Leap);
+
+static NAME(Leap) NAME(open_leap)(const Job *job, I k, I chunk) {
+  const I b = chunk * job->lanes, n = job->B - b < job->lanes ? job->B - b : job->lanes;
+  const I v = job->L * job->P, known = job->M + job->L * job->N, rows = v + job->M, cols = known + v;
+  return (NAME(Leap)){b, n, (n + V - 1) / V, v, known, rows, cols, (const REAL *)job->W + k * rows * cols,
+    (const REAL *)job->lower + k * job->P, (const REAL *)job->s + k * job->s_stride[0] + b * job->s_stride[1],
+    (REAL *)job->marks + k * (job->T / job->L) * rows * job->B + b};
+}
+
+static void NAME(inputs)(const Job *job, const NAME(Leap) *c, I leap, vec *x) {
+  for (I j = 0; j < job->L; j++, x += job->N * c->nv)
+    NAME(load)(x, job->N, c->n, c->nv, c->s + (leap * job->L + j) * job->s_stride[2], job->s_stride[1], job->s_stride[3]);
+}
+
+static void NAME(leap_forward)(const Job *job, I k, I chunk, void *memory) {
+  const NAME(Leap) c = NAME(open_leap)(job, k, chunk);
+  const I B = job->B, M = job->M, P = job->P, L = job->L, nv = c.nv;
+  vec *bias = memory, *y = bias + rows_of(c.rows) * nv, *x = y + rows_of(c.rows) * nv, *later = x + c.known * nv;
+  REAL *w = (REAL *)(x + c.cols * nv), *q = w + rows_of(c.rows) * c.known, *walk = q + rows_of(M) * c.v;
+  const I walked = rows_of(c.v) * P; // room for what phi(v_k) adds to the PWL units after it
+  NAME(pack)(w, c.known, 0, c.map, c.cols, 1, c.rows, c.known);
+  NAME(pack)(q, c.v, 0, c.map + c.v * c.cols + c.known, c.cols, 1, M, c.v);
+  for (I j = 0; j < L; j++)
+    NAME(pack)(walk + j * walked, P, 0, c.map + (j + 1) * P * c.cols + c.known + j * P, c.cols, 1, c.v - (j + 1) * P, P);
+  for (I i = 0; i < rows_of(c.rows); i++)
+    for (I l = 0; l < nv; l++) bias[i * nv + l] = (i < c.rows ? ((const REAL *)job->h)[k * c.rows + i] : 0) - (vec){0};
+  NAME(load)(x, M, c.n, nv, (const REAL *)job->z0 + (k * B + c.b) * M, M, 1);
+  for (I leap = 0; leap < job->T / L; leap++) {
+    REAL *mark = c.mark + leap * c.rows * B;
+    NAME(inputs)(job, &c, leap, x + M * nv);
+    NAME(multiply)(nv, c.rows, c.known, w, x, bias, y);
+    for (I j = 0; j < L; j++) { // no PWL unit can be known before those of the step before it
+      for (I i = 0; i < P; i++)
+        for (I l = (j * P + i) * nv; l < (j * P + i + 1) * nv; l++) {
+          vec low = c.lower[i] - (vec){0};
+          later[l] = NAME(select)(y[l] <= low, low, y[l]);
+        }
+      NAME(multiply)(nv, c.v - (j + 1) * P, P, walk + j * walked, later + j * P * nv, y + (j + 1) * P * nv, y + (j + 1) * P * nv);
+    }
+    NAME(multiply)(nv, M, c.v, q, later, y + c.v * nv, y + c.v * nv);
+    if (job->marks) NAME(store)(mark, B, y, c.v, c.n, nv), NAME(store)(mark + c.v * B, B, x, M, c.n, nv);
+    memcpy(x, y + c.v * nv, (size_t)(M * nv) * sizeof(vec));
+  }
+  NAME(store)((REAL *)job->z + k * M * B + c.b, B, x, M, c.n, nv);
+}
+
+static void NAME(leap_backward)(const Job *job, I k, I chunk, void *memory) {
+  const NAME(Leap) c = NAME(open_leap)(job, k, chunk);
+  const I B = job->B, M = job->M, N = job->N, P = job->P, L = job->L, nv = c.nv, leaps = job->T / L, block = job->block;
+  const I piece = k * ((B + job->lanes - 1) / job->lanes) + chunk, gstep = rows_of(c.rows) * nv, xstep = rows_of(c.cols) * nv;
+  vec *const sum = memory, *zero = sum + c.rows, *u = zero + gstep + xstep, *back = u + gstep;
+  vec *const g = back + xstep, *const x = g + block * gstep; // of a block of leaps
+  REAL *w = (REAL *)(x + block * xstep), *q = w + rows_of(c.known) * c.rows, *walk = q + rows_of(c.v) * M;
+  const I walked = rows_of(c.v) * P;
+  NAME(pack)(w, c.rows, 0, c.map, 1, c.cols, c.known, c.rows); // the matrices of leap_forward, transposed
+  NAME(pack)(q, M, 0, c.map + c.v * c.cols + c.known, 1, c.cols, c.v, M);
+  for (I j = 0; j < L; j++) NAME(pack)(walk + j * walked, P, 0, c.map + j * P * c.cols + c.known, 1, c.cols, j * P, P);
+  REAL *dmap = (REAL *)job->dWC + piece * c.rows * c.cols, *dh = (REAL *)job->dh + piece * c.rows;
+  memset(dmap, 0, (size_t)(c.rows * c.cols) * sizeof(REAL));
+  memset(sum, 0, (size_t)c.rows * sizeof(vec));
+  memset(zero, 0, (size_t)(gstep + xstep) * sizeof(vec));
+  NAME(load)(back, M, c.n, nv, (const REAL *)job->grad + k * job->grad_stride[0] + c.b * job->grad_stride[1], job->grad_stride[1], job->grad_stride[3]);
+
+  for (I begin = (leaps - 1) / block * block, end = leaps; end > 0; end = begin, begin -= block) {
+    for (I leap = end - 1; leap >= begin; leap--) {
+      const REAL *mark = c.mark + leap * c.rows * B;
+      vec *y = x + (leap - begin) * xstep, *later = y + c.known * nv, *now = g + (leap - begin) * gstep;
+      NAME(load)(later, c.v, c.n, nv, mark, 1, B);
+      NAME(load)(y, M, c.n, nv, mark + c.v * B, 1, B);
+      NAME(inputs)(job, &c, leap, y + M * nv);
+      memcpy(now + c.v * nv, back, (size_t)(M * nv) * sizeof(vec)); // dL/dz_L
+      NAME(multiply)(nv, c.v, M, q, back, zero, u);
+      for (I j = L - 1; j >= 0; j--) {
+        for (I i = 0; i < P; i++)
+          for (I l = (j * P + i) * nv; l < (j * P + i + 1) * nv; l++) {
+            vec low = c.lower[i] - (vec){0};
+            ivec dead = later[l] <= low;
+            now[l] = NAME(select)(dead, (vec){0}, u[l]);
+            later[l] = NAME(select)(dead, low, later[l]);
+          }
+        NAME(multiply)(nv, j * P, P, walk + j * walked, now + j * P * nv, u, u);
+      }
+      NAME(multiply)(nv, c.known, c.rows, w, now, zero, back);
+      for (I i = 0; i < c.rows; i++)
+        for (I l = i * nv; l < (i + 1) * nv; l++) sum[i] += now[l];
+      for (I j = 0; job->ds && j < L; j++)
+        NAME(store)((REAL *)job->ds + (k * job->T + leap * L + j) * N * B + c.b, B, back + (M + j * N) * nv, N, c.n, nv);
+    }
+    NAME(outer)(nv, end - begin, c.rows, c.cols, g, gstep, x, xstep, dmap);
+  }
+  if (job->dz0) NAME(store)((REAL *)job->dz0 + k * M * B + c.b, B, back, M, c.n, nv);
+  for (I i = 0; i < c.rows; i++) dh[i] = NAME(total)(sum[i]);
 }
 
 #undef V

@@ -50,7 +50,7 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in _SIZES),
         ("s_stride", ctypes.c_int64 * 4),
         ("grad_stride", ctypes.c_int64 * 4),
-        *((name, ctypes.c_int64) for name in ("lanes", "block", "every", "marked", "threads", "room")),
+        *((name, ctypes.c_int64) for name in ("lanes", "block", "every", "marked", "P", "L", "threads", "room")),
         ("memory", ctypes.c_void_p),
     ]
 
@@ -77,6 +77,12 @@ def owning_the_threads() -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         _threads.reset(token)
+
+
+def library_for(x: Tensor) -> ctypes.CDLL | None:
+    """The kernel if it can serve tensors like this one, else None."""
+    served = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return load()[0] if served else None
 
 
 def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) -> tuple[Tensor, Tensor | None]:
@@ -122,7 +128,35 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     return tuple(d[name] if wanted[name] else None for name in names)
 
 
-def _job(library, s, z0, A, W, C, h, lower):
+def leap_forward(library, L: int, s, z0, U, u, lower, marks: bool) -> tuple[Tensor, Tensor | None]:
+    """The last state of T / L leaps, (K, B, M), and, if wanted, what `leap_backward` starts from."""
+    job, _alive = _job(library, s, z0, None, U, None, u, lower, L)
+    kept = z0.new_empty(job.K, job.T // L, U.shape[1], job.B) if marks else None
+    z = z0.new_empty(job.K, job.M, job.B)
+    job.z, job.marks = z.data_ptr(), None if kept is None else kept.data_ptr()
+    library.alrnn_leap_forward(job, z.element_size())
+    return z.mT, kept
+
+
+def leap_backward(library, L: int, need, grad, marks, s, z0, U, u, lower) -> tuple[Tensor | None, ...]:
+    """Gradients of s, z0, U and u, None where `need` is False, from the gradient of the last state."""
+    job, _alive = _job(library, s, z0, None, U, None, u, lower, L)
+    K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
+    job.marks, job.grad = marks.data_ptr(), grad.data_ptr()
+    job.grad_stride[:] = grad.stride(0), grad.stride(1), 0, grad.stride(2)
+    parts = -(-B // job.lanes)
+    ds = z0.new_empty(K, T, N, B) if need[0] else None
+    dz0 = z0.new_empty(K, M, B) if need[1] else None
+    dU, du = (z0.new_empty(K, parts, *x.shape[1:]) for x in (U, u))
+    job.ds, job.dz0 = (None if x is None else x.data_ptr() for x in (ds, dz0))
+    job.dWC, job.dh = dU.data_ptr(), du.data_ptr()
+    library.alrnn_leap_backward(job, z0.element_size())
+    if ds is not None:
+        ds = (ds.sum(0) if s.dim() == 3 else ds).movedim(-1, -3)
+    return ds, None if dz0 is None else dz0.mT, dU.sum(1), du.sum(1)
+
+
+def _job(library, s, z0, A, W, C, h, lower, L=None):
     (K, B, M), (T, N) = z0.shape, s.shape[-2:]
     alive = {"s": s, "z0": z0, "A": A, "W": W, "C": C, "h": h, "lower": lower}
     alive = {name: x if name == "s" or x is None else x.contiguous() for name, x in alive.items()}
@@ -130,7 +164,10 @@ def _job(library, s, z0, A, W, C, h, lower):
     for name, x in alive.items():
         setattr(job, name, None if x is None else x.data_ptr())
     job.s_stride[:] = s.stride() if s.dim() == 4 else (0, *s.stride())
-    library.alrnn_plan(ctypes.byref(job), z0.element_size())
+    if L is not None:
+        job.L, job.P = L, lower.shape[1]
+    plan = library.alrnn_plan if L is None else library.alrnn_leap_plan
+    plan(ctypes.byref(job), z0.element_size())
     work = K * B * T * M * (M + N)
     job.threads = max(1, min(_threads.get() or torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
     alive["memory"] = torch.empty(job.threads * job.room, dtype=torch.uint8)
@@ -219,7 +256,8 @@ def _build(compiler: list[str], folder: Path) -> Path:
 
 def _open(path: Path) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
-    for function in (library.alrnn_plan, library.alrnn_forward, library.alrnn_backward):
+    for name in ("plan", "forward", "backward", "leap_plan", "leap_forward", "leap_backward"):
+        function = getattr(library, f"alrnn_{name}")
         function.argtypes = [ctypes.POINTER(_Job), ctypes.c_int64]
         function.restype = None
     return library

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import check_input, check_words, integer
+from .leap import leap
 from .recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
@@ -261,7 +262,7 @@ class Ensemble(nn.Module):
             check_input("s", s, self.theta, (K, "B", "T", N) if each else ("B", "T", N))
         drive = look_up(s, p["C"], p["h"]) if words else s
         z0 = drive.new_zeros(K, drive.shape[-3], M)
-        z = recurrence(drive, z0, p["A"], p["W"], None if words else p["C"], p["h"], self.lower, last)
+        z = leap(drive, z0, p["A"], p["W"], None if words else p["C"], p["h"], self.lower, last)
         y = p["D"].unsqueeze(1) @ z.permute(0, 2, 3, 1) + p["b"][:, None, :, None]  # (K, L, O, B), as z lies in memory
         return y.permute(0, 3, 1, 2), z
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from . import kernel
+from .checks import check_recurrence
 
 
 def phi(z: Tensor, lower: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ def recurrence(
         ValueError: wrong shape, T = 0, mixed devices, or `last` outside 1..T.
         TypeError: not floating point, or dtypes that differ.
     """
-    _check(s, z0, A, W, C, h, lower, last)
+    check_recurrence(s, z0, A, W, C, h, lower, last)
     inputs, last = (s, z0, A, W, C, h, lower), None if last == s.shape[-2] else last
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
         return _Recurrence.apply(*inputs, last)
@@ -80,7 +81,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         *inputs, kept = ctx.saved_tensors
-        library, need = _library(grad), ctx.needs_input_grad[:-1]
+        library, need = kernel.library_for(grad), ctx.needs_input_grad[:-1]
         if torch.is_grad_enabled():  # this backward will be differentiated itself: the states must know how they arose
             return *_torch_backward(need, grad, _Recurrence.apply(*inputs, None), *inputs), None
         if library is not None:
@@ -88,15 +89,9 @@ class _Recurrence(torch.autograd.Function):
         return *_torch_backward(need, grad, kept, *inputs), None
 
 
-def _library(x):
-    """The C kernel if it can serve tensors like this one."""
-    served = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
-    return kernel.load()[0] if served else None
-
-
 def _forward(s, z0, A, W, C, h, lower, last, keep):
     """The last states, and, if `keep`, what the backward pass needs of them."""
-    library = _library(z0)
+    library = kernel.library_for(z0)
     if library is not None:
         return kernel.forward(library, s, z0, A, W, C, h, lower, last, keep)
     z = _torch_forward(s, z0, A, W, C, h, lower)
@@ -149,36 +144,3 @@ def _torch_backward(need, grad, z, s, z0, A, W, C, h, lower):
     if need[6]:
         dlower = (G @ W.unsqueeze(1)).masked_fill(~dead, 0).sum((1, 2))
     return ds, dz0 if need[1] else None, dA, dW, dC, dh, dlower
-
-
-def _check(s, z0, A, W, C, h, lower, last):
-    named = {"s": s, "z0": z0, "A": A, "W": W, "C": C, "h": h, "lower": lower}
-    named = {name: x for name, x in named.items() if x is not None}
-    for name, x in named.items():
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(f"{name} must be a floating point tensor, got {kind}")
-    if len({x.dtype for x in named.values()}) > 1:
-        raise TypeError(
-            "all arguments must have one dtype, got " + ", ".join(f"{n} {x.dtype}" for n, x in named.items())
-        )
-    if len({x.device for x in named.values()}) > 1:
-        raise ValueError(
-            "all arguments must be on one device, got " + ", ".join(f"{n} {x.device}" for n, x in named.items())
-        )
-    if s.dim() not in (3, 4):
-        raise ValueError(f"s must have shape (B, T, N) or (K, B, T, N), got {tuple(s.shape)}")
-    if z0.dim() != 3:
-        raise ValueError(f"z0 must have shape (K, B, M), got {tuple(z0.shape)}")
-    (K, B, M), (T, N) = z0.shape, s.shape[-2:]
-    expected = {"A": (K, M), "W": (K, M, M), "C": (K, M, N), "h": (K, M), "lower": (K, M)}
-    expected["s"] = (B, T, N if C is not None else M) if s.dim() == 3 else (K, B, T, N if C is not None else M)
-    for name, shape in expected.items():
-        if name in named and tuple(named[name].shape) != shape:
-            raise ValueError(
-                f"{name} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(named[name].shape)}"
-            )
-    if min(K, B, M, T) == 0:
-        raise ValueError(f"need at least one net, sequence, unit and step, got K={K}, B={B}, M={M}, T={T}")
-    if last is not None and not (isinstance(last, int) and 1 <= last <= T):
-        raise ValueError(f"last must be between 1 and T = {T}, got {last}")

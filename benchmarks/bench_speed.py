@@ -110,14 +110,14 @@ def loop(T, M, B, N):
 
 def on_torch(T, M, B, K, N):
     """The torch path, whatever the kernel can do."""
-    step, library = ours(T, M, B, K, N), rec._library
+    step, library_for = ours(T, M, B, K, N), kernel.library_for
 
     def forced():
-        rec._library = lambda x: None
+        kernel.library_for = lambda x: None
         try:
             step()
         finally:
-            rec._library = library
+            kernel.library_for = library_for
 
     return forced
 

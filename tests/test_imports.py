@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 HOUSE: dict[str, set[str]] = {
     "checks": set(),
     "kernel": set(),
-    "recurrence": {"kernel"},
-    "model": {"checks", "recurrence"},
+    "recurrence": {"checks", "kernel"},
+    "leap": {"recurrence"},
+    "model": {"leap"},
     "registry": set(),
     "datasets": {"registry"},
     "tasks": {"checks", "datasets"},

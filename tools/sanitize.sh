@@ -14,4 +14,4 @@ case $LD_PRELOAD in
     *) echo "Sanitizers skipped: no gcc that has them."; exit 0 ;;
 esac
 $python -c "from alrnn.recurrence import backend; assert backend().name == 'c', backend(); print(backend())"
-$python -m pytest -q -p no:cacheprovider -k "not memory and not workers" tests/test_recurrence.py "$@"
+$python -m pytest -q -p no:cacheprovider -k "not memory and not workers" tests/test_recurrence.py tests/test_leap.py "$@"

@@ -1,0 +1,161 @@
+r"""The recurrence again, for few PWL units: they are walked step by step, the linear rest leaps L steps at a time.
+
+With F = diag(A) + the linear columns of W, G the PWL columns of W, and v_t the PWL units of z_t,
+
+    z_t = F z_{t-1} + G phi(v_{t-1}) + C s_t + h,
+
+so L steps after z_0 the state is one weighted sum,
+
+    z_L = F^L z_0 + sum_{j=0}^{L-1} F^{L-1-j} (G phi(v_j) + C s_{j+1} + h),
+
+and v_0, ..., v_{L-1} are rows of the same formula with fewer terms. They alone must be known one after another. For one
+sequence that takes some M^2 / L + 2 M P + P^2 L / 2 multiplications a step, not M^2. With P = 0 this is the parallel
+linear recurrence of Martin & Cundy (2018, arXiv:1709.04057). Shapes as in `recurrence`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+
+from . import kernel
+from .checks import check_recurrence
+from .recurrence import phi, recurrence
+
+LONGEST = 64  # leap
+WORTH = 0.5  # leap where it is expected to take less than this share of the time
+
+
+def leap(
+    s: Tensor, z0: Tensor, A: Tensor, W: Tensor, C: Tensor | None, h: Tensor, lower: Tensor, last: int | None = None
+) -> Tensor:
+    """`recurrence`, the same up to rounding, in less time where P is small and only the `last` states are wanted.
+
+    It leaps only in the C kernel, with input weights C, for nets whose PWL units come last, and if it saves time.
+    """
+    check_recurrence(s, z0, A, W, C, h, lower, last)
+    (K, B, M), T = z0.shape, s.shape[-2]
+    if C is None or last is None or kernel.library_for(z0) is None or lower.requires_grad:
+        return recurrence(s, z0, A, W, C, h, lower, last)
+    sizes = [_pwl_units(bounds) for bounds in (lower != -torch.inf).tolist()]
+    plans = [(P, longest(_leapt(T, last), B, M, P, C.shape[-1])) for P in sizes]
+    plans = [plan if plan[1] > 1 else (M, 1) for plan in plans]  # those that walk walk together
+    groups = {plan: torch.tensor([k for k in range(K) if plans[k] == plan]) for plan in dict.fromkeys(plans)}
+    parts = []
+    for (P, L), nets in groups.items():
+        x = s if s.dim() == 3 or len(groups) == 1 else s.index_select(0, nets)
+        z, a, w, c, b, low = (x if len(groups) == 1 else x.index_select(0, nets) for x in (z0, A, W, C, h, lower))
+        parts.append(_leap_then_walk(x, z, a, w, c, b, low, last, P, L))
+    order = torch.cat(list(groups.values())).argsort()
+    return parts[0] if len(parts) == 1 else torch.cat(parts).index_select(0, order)
+
+
+@functools.cache
+def longest(T: int, B: int, M: int, P: int, N: int) -> int:
+    """How many steps to leap at a time, in T steps of B sequences; 1: walk.
+
+    Counts multiplications for a sequence and a step, forward and backward. The weights were found by measurement: tiles
+    of few columns, short sums and small matrices cost more, and setting up as much as six million multiplications.
+    """
+
+    def cost(L):
+        rows, rest = L * P + M, T % L / T
+        before = rows * (M + L * N) / L  # with what is known before a leap
+        walked = P * (L * (P + 3) * 0.6 + M)  # with PWL units
+        powers = M**3 * math.log2(L) + L * M * M * (2 * P + N + 1)
+        leaping = 3.4 * before + 2 * walked + 1.3 * rows * P + (9 * powers + 6e6) / (B * T)
+        return leaping * (1 - rest) + walking * rest
+
+    walking = 4 * M * (M + N)  # states, the same anew for the way back, their gradients, those of the weights
+    best = min(range(2, min(T, LONGEST) + 1), key=cost, default=1)
+    return best if best > 1 and cost(best) < WORTH * walking else 1
+
+
+def _pwl_units(bounded: list[bool]) -> int:
+    """P, if the PWL units are the last P; if they are elsewhere, all count as such."""
+    M, P = len(bounded), sum(bounded)
+    return P if all(bounded[M - P :]) else M
+
+
+def _leap_then_walk(s, z0, A, W, C, h, lower, last, P, L):
+    if L == 1:
+        return recurrence(s, z0, A, W, C, h, lower, last)
+    steps = _leapt(s.shape[-2], last) // L * L
+    U, u = matrices(A, W, C, h, P, L)
+    z = _Leap.apply(s[..., :steps, :], z0, U, u, lower[:, lower.shape[1] - P :], L)
+    if not z.detach().sum().isfinite():  # powers and steps overflow in different places
+        return recurrence(s, z0, A, W, C, h, lower, last)
+    if steps == s.shape[-2]:
+        return z.unsqueeze(2)
+    return recurrence(s[..., steps:, :], z, A, W, C, h, lower, last)
+
+
+def _leapt(T, last):
+    """The steps that may be leapt over: all but the last ones, or all if only the very last is wanted."""
+    return T if last == 1 else T - last
+
+
+def matrices(A: Tensor, W: Tensor, C: Tensor, h: Tensor, P: int, L: int) -> tuple[Tensor, Tensor]:
+    """A leap of L steps as one matrix, (K, L P + M, M + L N + L P), and a constant, (K, L P + M).
+
+    Rows: v_0, ..., v_{L-1}, z_L. Columns: z_0; s_1, ..., s_L; phi(v_0), ..., phi(v_{L-1}). Rows are zero in the columns
+    of what comes later.
+    """
+    K, M, N = C.shape
+    linear = torch.arange(M, device=W.device) < M - P
+    F = power = torch.diag_embed(A) + W * linear
+    seen = torch.eye(M, dtype=W.dtype, device=W.device)[M - P :].expand(K, P, M)  # v_k from z_0: PWL rows of F^k
+    enter = torch.cat([W[:, :, M - P :], C, h.unsqueeze(2)], 2)  # [G C h] after k steps: F^k [G C h], side by side
+    known = 1
+    while known < L:  # powers by doubling: here power = F^known
+        more = min(known, L - known)
+        seen = torch.cat([seen, seen[:, : more * P] @ power], 1)
+        enter = torch.cat([enter, power @ enter[:, :, : more * (P + N + 1)]], 2)
+        known, power = known + more, power @ power
+    power = torch.linalg.matrix_power(F, L)
+    enter = enter.unflatten(2, (L, P + N + 1)).flip(2)  # what enters in step j has L - 1 - j steps to go
+    # v_k sees what enters in step j after k - 1 - j steps: the row of z_L, moved to the left, and zeros from the right
+    padded = torch.cat([enter[:, M - P :], enter.new_zeros(K, P, L, P + N + 1)], 2)
+    early = padded.unfold(2, L, 1)[:, :, 1:].flip(2).permute(0, 2, 1, 4, 3).flatten(1, 2)  # (K, L P, L, P + N + 1)
+    every = torch.cat([early, enter], 1)  # (K, L P + M, L, P + N + 1)
+    G, inputs, constant = every.split([P, N, 1], 3)
+    return torch.cat([torch.cat([seen, power], 1), inputs.flatten(2), G.flatten(2)], 2), constant.flatten(2).sum(2)
+
+
+def by_steps(s: Tensor, z0: Tensor, U: Tensor, u: Tensor, lower: Tensor, L: int) -> Tensor:
+    """The last state, (K, B, M), of T / L leaps, as one reads them: what the kernel is tested against."""
+    P = lower.shape[1]
+    v, known = L * P, U.shape[2] - L * P
+    z = z0
+    for inputs in s.expand(z0.shape[0], *s.shape[-3:]).split(L, 2):
+        z = torch.cat([z, inputs.flatten(2)], 2) @ U[:, :, :known].mT + u[:, None]
+        for j in range(0, v, P or 1):
+            later = phi(z[:, :, j : j + P], lower[:, None]) @ U[:, :, known + j : known + j + P].mT
+            z = z + later
+        z = z[:, :, v:]
+    return z
+
+
+class _Leap(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, s, z0, U, u, lower, L):
+        keep = any(ctx.needs_input_grad)
+        z, kept = kernel.leap_forward(kernel.library_for(z0), L, s, z0, U, u, lower, keep)
+        ctx.save_for_backward(s, z0, U, u, lower, kept)
+        ctx.L = L
+        return z
+
+    @staticmethod
+    def backward(ctx, grad):
+        s, z0, U, u, lower, kept = ctx.saved_tensors
+        need = ctx.needs_input_grad[:4]
+        if torch.is_grad_enabled():  # this backward will be differentiated itself
+            wanted = [x for x, n in zip((s, z0, U, u), need, strict=True) if n]
+            z = by_steps(s, z0, U, u, lower, ctx.L)
+            found = iter(torch.autograd.grad(z, wanted, grad, create_graph=True))
+            return *(next(found) if n else None for n in need), None, None
+        library = kernel.library_for(grad)
+        return *kernel.leap_backward(library, ctx.L, need, grad, kept, s, z0, U, u, lower), None, None
