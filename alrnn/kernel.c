@@ -38,6 +38,7 @@
 #define BLOCK_BYTES (384 << 10) // of gradients and states collected before they enter dW: part of a second-level cache
 #define AHEAD 3                 // steps between asking memory for numbers and needing them
 #define INLINE static inline __attribute__((always_inline))
+#define SHARED static __attribute__((noinline)) // compiled once, whoever calls it
 
 typedef int64_t I;
 
@@ -198,7 +199,7 @@ INLINE REAL NAME(total)(vec v) {
 }
 
 // Rows of n numbers, `row` apart, each `lane` apart, into rows of nv vectors; what lies beyond n is zero.
-static void NAME(load)(vec *x, I rows, I n, I nv, const REAL *from, I lane, I row) {
+SHARED void NAME(load)(vec *x, I rows, I n, I nv, const REAL *from, I lane, I row) {
   if (lane == 1 && n == nv * V)
     for (I i = 0; i < rows; i++)
       for (I q = 0; q < nv; q++) x[i * nv + q] = *(const loose *)(from + i * row + q * V);
@@ -215,13 +216,13 @@ static void NAME(load)(vec *x, I rows, I n, I nv, const REAL *from, I lane, I ro
 }
 
 // Ask for these numbers early, into the second-level cache: processors foresee one walk through memory, not a hundred.
-static void NAME(fetch)(const REAL *from, I rows, I n, I lane, I row) {
+SHARED void NAME(fetch)(const REAL *from, I rows, I n, I lane, I row) {
   const I outer = lane == 1 ? rows : n, inner = lane == 1 ? n : rows, far = lane == 1 ? row : lane;
   for (I i = 0; i < outer; i++)
     for (I j = 0; j < inner; j += 64 / (I)sizeof(REAL)) __builtin_prefetch(from + i * far + j, 0, 2);
 }
 
-static void NAME(store)(REAL *to, I row, const vec *x, I rows, I n, I nv) {
+SHARED void NAME(store)(REAL *to, I row, const vec *x, I rows, I n, I nv) {
   for (I i = 0; i < rows; i++, to += row, x += nv) {
     if (n == nv * V)
       for (I q = 0; q < nv; q++) *(loose *)(to + q * V) = x[q];
@@ -237,7 +238,7 @@ INLINE void NAME(clear)(vec *x, I rows, I n, I nv) {
 
 // Columns from `first` of w, a packed matrix of J columns, = W, whose rows and columns are `down` and `right` apart;
 // rows filled up with zeros
-static void NAME(pack)(REAL *w, I J, I first, const REAL *W, I down, I right, I rows, I cols) {
+SHARED void NAME(pack)(REAL *w, I J, I first, const REAL *W, I down, I right, I rows, I cols) {
   const I tile = tile_of(rows);
   w += first * tile;
   for (I i = 0; i < rows; i += tile, w += (J - cols) * tile)
@@ -257,7 +258,7 @@ INLINE void NAME(tile)(I rows, I nv, I cols, const REAL *w, const vec *x, const 
 }
 
 // Y = from + W X; Y may be where `from` is
-static void NAME(multiply)(I nv, I rows, I cols, const REAL *w, const vec *x, const vec *from, vec *y) {
+SHARED void NAME(multiply)(I nv, I rows, I cols, const REAL *w, const vec *x, const vec *from, vec *y) {
   const I tile = tile_of(rows);
   for (I i = 0; i < rows; i += tile, w += cols * tile, from += tile * nv, y += tile * nv) switch (tile * NV + nv) { // constants: loops unroll
     case R * NV + 1: NAME(tile)(R, 1, cols, w, x, from, y); break;
@@ -268,7 +269,7 @@ static void NAME(multiply)(I nv, I rows, I cols, const REAL *w, const vec *x, co
 }
 
 // dW[rows][cols] += G X^T, summed over lanes and steps: RX x RX sums in registers. Rows of step t begin at t * step.
-static void NAME(outer)(I nv, I steps, I rows, I cols, const vec *g, I gstep, const vec *x, I xstep, REAL *dW) {
+SHARED void NAME(outer)(I nv, I steps, I rows, I cols, const vec *g, I gstep, const vec *x, I xstep, REAL *dW) {
   for (I i = 0; i < rows; i += RX)
     for (I j = 0; j < cols; j += RX) {
       vec sum[RX][RX];

@@ -25,8 +25,8 @@ from . import kernel
 from .checks import check_recurrence
 from .recurrence import phi, recurrence
 
-LONGEST = 64  # leap
-WORTH = 0.5  # leap where it is expected to take less than this share of the time
+LENGTHS = (2, 4, 8, 16, 32, 64)  # of leaps
+WORTH = 0.6  # leap where it is expected to take less than this share of the time
 
 
 def leap(
@@ -41,7 +41,7 @@ def leap(
     if C is None or last is None or kernel.library_for(z0) is None or lower.requires_grad:
         return recurrence(s, z0, A, W, C, h, lower, last)
     sizes = [_pwl_units(bounds) for bounds in (lower != -torch.inf).tolist()]
-    plans = [(P, longest(_leapt(T, last), B, M, P, C.shape[-1])) for P in sizes]
+    plans = [(P, longest(sizes.count(P), B, _leapt(T, last), M, P, C.shape[-1])) for P in sizes]
     plans = [plan if plan[1] > 1 else (M, 1) for plan in plans]  # those that walk walk together
     groups = {plan: torch.tensor([k for k in range(K) if plans[k] == plan]) for plan in dict.fromkeys(plans)}
     parts = []
@@ -54,23 +54,24 @@ def leap(
 
 
 @functools.cache
-def longest(T: int, B: int, M: int, P: int, N: int) -> int:
-    """How many steps to leap at a time, in T steps of B sequences; 1: walk.
+def longest(K: int, B: int, T: int, M: int, P: int, N: int) -> int:
+    """How many steps to leap at a time, one of `LENGTHS`, with K nets of equal sizes; 1: walk.
 
     Counts multiplications for a sequence and a step, forward and backward. The weights were found by measurement: tiles
-    of few columns, short sums and small matrices cost more, and setting up as much as six million multiplications.
+    of few columns, short sums and small matrices cost more, and setting up, or a rest of steps to walk, as much as 3e7 multiplications.
     """
 
     def cost(L):
         rows, rest = L * P + M, T % L / T
         before = rows * (M + L * N) / L  # with what is known before a leap
-        walked = P * (L * (P + 3) * 0.6 + M)  # with PWL units
+        walked = P * (L * (P + 6) * 0.6 + M)  # with PWL units
         powers = M**3 * math.log2(L) + L * M * M * (2 * P + N + 1)
-        leaping = 3.4 * before + 2 * walked + 1.3 * rows * P + (9 * powers + 6e6) / (B * T)
+        setting_up = 15 * powers + (7e7 if rest else 3e7) / K
+        leaping = 3.4 * before + 2 * walked + 1.3 * rows * P + setting_up / (B * T)
         return leaping * (1 - rest) + walking * rest
 
     walking = 4 * M * (M + N)  # states, the same anew for the way back, their gradients, those of the weights
-    best = min(range(2, min(T, LONGEST) + 1), key=cost, default=1)
+    best = min((L for L in LENGTHS if L <= T), key=cost, default=1)
     return best if best > 1 and cost(best) < WORTH * walking else 1
 
 
@@ -99,23 +100,20 @@ def _leapt(T, last):
 
 
 def matrices(A: Tensor, W: Tensor, C: Tensor, h: Tensor, P: int, L: int) -> tuple[Tensor, Tensor]:
-    """A leap of L steps as one matrix, (K, L P + M, M + L N + L P), and a constant, (K, L P + M).
+    """A leap of L = 1, 2, 4, 8, ... steps as one matrix, (K, L P + M, M + L N + L P), and a constant, (K, L P + M).
 
     Rows: v_0, ..., v_{L-1}, z_L. Columns: z_0; s_1, ..., s_L; phi(v_0), ..., phi(v_{L-1}). Rows are zero in the columns
     of what comes later.
     """
     K, M, N = C.shape
     linear = torch.arange(M, device=W.device) < M - P
-    F = power = torch.diag_embed(A) + W * linear
+    power = torch.diag_embed(A) + W * linear  # F
     seen = torch.eye(M, dtype=W.dtype, device=W.device)[M - P :].expand(K, P, M)  # v_k from z_0: PWL rows of F^k
     enter = torch.cat([W[:, :, M - P :], C, h.unsqueeze(2)], 2)  # [G C h] after k steps: F^k [G C h], side by side
-    known = 1
-    while known < L:  # powers by doubling: here power = F^known
-        more = min(known, L - known)
-        seen = torch.cat([seen, seen[:, : more * P] @ power], 1)
-        enter = torch.cat([enter, power @ enter[:, :, : more * (P + N + 1)]], 2)
-        known, power = known + more, power @ power
-    power = torch.linalg.matrix_power(F, L)
+    for _ in range(L.bit_length() - 1):  # by doubling: power = F, F^2, F^4, ..., F^L
+        seen = torch.cat([seen, seen @ power], 1)
+        enter = torch.cat([enter, power @ enter], 2)
+        power = power @ power
     enter = enter.unflatten(2, (L, P + N + 1)).flip(2)  # what enters in step j has L - 1 - j steps to go
     # v_k sees what enters in step j after k - 1 - j steps: the row of z_L, moved to the left, and zeros from the right
     padded = torch.cat([enter[:, M - P :], enter.new_zeros(K, P, L, P + N + 1)], 2)

@@ -6,7 +6,9 @@ on one thread or on all, with sequences first or time first.
 
 `group` peers: the sizes of the targets, each with its ratio to ours per net. The row "arithmetic at peak" is the time
 our operations would take at the rate of a large matrix product; `most` is the ratio to that: more is not to be had from
-this machine. `group` growth: ours over two decades of T, M, B and K, with GFLOP/s beside the measured peak.
+this machine as long as every step is walked. With few PWL units the linear ones leap: the rows "alrnn, P = ...", whose
+ratios stand in columns of their own. `group` growth: ours over two decades of T, M, B and K, with GFLOP/s beside the
+measured peak, and over P, walking and leaping.
 """
 
 import csv
@@ -19,7 +21,7 @@ import pytest
 import torch
 from torch import nn
 
-from alrnn import kernel
+from alrnn import kernel, leap
 from alrnn import recurrence as rec
 
 RESULTS = Path(__file__).parents[1] / "data" / "results" / "speed.csv"
@@ -31,6 +33,7 @@ GROWTH = {
     "B": [4, 13, 40, 126, 400],
     "K": [1, 3, 10, 32, 100],
 }
+LEAPS = (5, 1, 0)  # PWL units
 TARGETS = {  # times ours, per net
     ("T784", "nn.RNN(relu)"): 6,
     ("T784", "nn.GRU"): 25,
@@ -71,20 +74,20 @@ def results():
         writer.writerows(ROWS)
 
 
-def ours(T, M, B, K, N, last=None):
+def ours(T, M, B, K, N, last=None, P=None, function=rec.recurrence):
     """Forward and backward; the loss's gradient is given, laid out as the states, here and in the peers."""
     lower = torch.full((K, M), -torch.inf)
-    lower[:, M - max(1, M // 4) :] = 0
+    lower[:, M - (max(1, M // 4) if P is None else P) :] = 0
     shapes = (K, M), (K, M, M), (K, M, N), (K, M)
     A, W, C, h = (torch.randn(*shape).mul(0.4 / M**0.5).requires_grad_() for shape in shapes)
     s, z0 = torch.rand(B, T, N), torch.zeros(K, B, M)
-    grad = torch.randn_like(rec.recurrence(s, z0, A, W, C, h, lower, last).detach())
+    grad = torch.randn_like(function(s, z0, A, W, C, h, lower, last).detach())
 
     @kernel.owning_the_threads()  # as in `fit`
     def step():
         for x in (A, W, C, h):
             x.grad = None
-        rec.recurrence(s, z0, A, W, C, h, lower, last).backward(grad)
+        function(s, z0, A, W, C, h, lower, last).backward(grad)
 
     return step
 
@@ -195,6 +198,7 @@ def test_peers(label, benchmark):
     contestants = {
         "alrnn": [ours(*sizes)],
         "alrnn, last step": [ours(*sizes, last=1)],
+        **{f"alrnn, P = {P}": [ours(*sizes, last=1, P=P, function=leap.leap)] for P in LEAPS},
         "nn.RNN(relu)": layer(nn.RNN, T, M, B, N, nonlinearity="relu"),
         "nn.GRU": layer(nn.GRU, T, M, B, N),
         "nn.LSTM": layer(nn.LSTM, T, M, B, N),
@@ -202,27 +206,30 @@ def test_peers(label, benchmark):
         "torch path": [on_torch(*sizes)],
         "bare matrix products": [products(*sizes)],
     }
-    together = ("alrnn", "alrnn, last step", "torch path", "bare matrix products", "arithmetic at peak")  # all K nets
+    alone = ("nn.RNN(relu)", "nn.GRU", "nn.LSTM", "autograd loop")  # one net, not all K
     high = peak()
     best = fastest(contestants, rounds=8)
     high = max(high, peak())
     best["arithmetic at peak"] = flops(*sizes) / high / 1e6
-    each = {name: ms / (K if name in together else 1) for name, ms in best.items()}
+    each = {name: ms / (1 if name in alone else K) for name, ms in best.items()}
     print(
         f"\nT={T} M={M} B={B} K={K}, training step, up to {THREADS} threads, {rec.backend().name}, {high:.0f} GFLOP/s"
     )
-    print(f"  {'':22}{'ms':>10}{'ms a net':>11}{'/ ours':>9}{'/ last=1':>9}{'target':>8}{'at most':>9}")
+    leaps = "".join(f"{f'/ P={P}':>8}" for P in LEAPS)
+    print(f"  {'':22}{'ms':>10}{'ms a net':>11}{'/ ours':>9}{'/ last=1':>9}{leaps}{'target':>8}{'at most':>9}")
     for name, ms in best.items():
         ratios = {
             "times_alrnn": each[name] / each["alrnn"],
             "times_last": each[name] / each["alrnn, last step"],
+            **{f"times_P{P}": each[name] / each[f"alrnn, P = {P}"] for P in LEAPS},
             "most": each[name] / each["arithmetic at peak"],
         }
         target = TARGETS.get((label, name))
         goal = {} if target is None else {"target": target}
         record("peers", name, sizes, ms, ms_per_net=each[name], **ratios, **goal, peak_gflops=high)
         print(f"  {name:22}{ms:10.2f}{each[name]:11.3f}", end="")
-        print(f"{ratios['times_alrnn']:9.2f}{ratios['times_last']:9.2f}{target or '':>8}{ratios['most']:9.2f}")
+        leaps = "".join(f"{ratios[f'times_P{P}']:8.2f}" for P in LEAPS)
+        print(f"{ratios['times_alrnn']:9.2f}{ratios['times_last']:9.2f}{leaps}{target or '':>8}{ratios['most']:9.2f}")
     benchmark.pedantic(contestants["alrnn"][0], rounds=5, warmup_rounds=1)
 
 
@@ -245,6 +252,20 @@ def test_growth(size, benchmark):
             )
             print(f"  {size}={value:5} last={last!s:5}{ms:10.3f} ms {rate:8.1f} GFLOP/s of {most:6.1f}")
     benchmark.pedantic(ours(*sizes), rounds=3)
+
+
+def test_growth_with_pwl_units(benchmark):
+    """The last state only, walking and leaping; in turns, so that the ratio of the two is to be trusted."""
+    T, M, B, K, N = sizes = SIZES["T784"]
+    print("\ngrowth with P")
+    for P in (0, 1, 2, 3, 5, 8, 12, 18, 25, 50):
+        functions = {"alrnn, last step": rec.recurrence, "alrnn, leaping": leap.leap}
+        steps = {name: ours(*sizes, last=1, P=P, function=f) for name, f in functions.items()}
+        best = fastest({name: [step] for name, step in steps.items()}, rounds=8)
+        for name, ms in best.items():
+            record("growth P", name, sizes, ms, P=P, L=leap.longest(K, B, T, M, P, N) if "leap" in name else 1)
+        print(f"  P={P:3}" + "".join(f"  {name} {ms:8.3f} ms" for name, ms in best.items()))
+    benchmark.pedantic(steps["alrnn, leaping"], rounds=3)
 
 
 def test_build(benchmark, tmp_path):
