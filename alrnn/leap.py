@@ -26,7 +26,7 @@ from .checks import check_recurrence
 from .recurrence import phi, recurrence
 
 LENGTHS = (2, 4, 8, 16, 32, 64)  # of leaps
-WORTH = 0.6  # leap where it is expected to take less than this share of the time
+WORTH = 0.7  # leap where it is expected to take less than this share of the time
 
 
 def leap(
@@ -43,36 +43,43 @@ def leap(
     sizes = [_pwl_units(bounds) for bounds in (lower != -torch.inf).tolist()]
     plans = [(P, longest(sizes.count(P), B, _leapt(T, last), M, P, C.shape[-1])) for P in sizes]
     plans = [plan if plan[1] > 1 else (M, 1) for plan in plans]  # those that walk walk together
-    groups = {plan: torch.tensor([k for k in range(K) if plans[k] == plan]) for plan in dict.fromkeys(plans)}
+    groups = {plan: [k for k in range(K) if plans[k] == plan] for plan in dict.fromkeys(plans)}
     parts = []
     for (P, L), nets in groups.items():
-        x = s if s.dim() == 3 or len(groups) == 1 else s.index_select(0, nets)
-        z, a, w, c, b, low = (x if len(groups) == 1 else x.index_select(0, nets) for x in (z0, A, W, C, h, lower))
+        x = s if s.dim() == 3 else _some(s, nets)
+        z, a, w, c, b, low = (_some(x, nets) for x in (z0, A, W, C, h, lower))
         parts.append(_leap_then_walk(x, z, a, w, c, b, low, last, P, L))
-    order = torch.cat(list(groups.values())).argsort()
-    return parts[0] if len(parts) == 1 else torch.cat(parts).index_select(0, order)
+    together = sum(groups.values(), [])
+    return _some(torch.cat(parts) if len(parts) > 1 else parts[0], sorted(range(K), key=together.__getitem__))
 
 
 @functools.cache
 def longest(K: int, B: int, T: int, M: int, P: int, N: int) -> int:
     """How many steps to leap at a time, one of `LENGTHS`, with K nets of equal sizes; 1: walk.
 
-    Counts multiplications for a sequence and a step, forward and backward. The weights were found by measurement: tiles
-    of few columns, short sums and small matrices cost more, and setting up, or a rest of steps to walk, as much as 3e7 multiplications.
+    Counts multiplications for a sequence and a step, forward and backward. The weights were fitted to measurements: the few
+    columns of PWL units keep a processor less busy than a large product; so do small powers, setting up, and a rest.
     """
 
     def cost(L):
         rows, rest = L * P + M, T % L / T
-        before = rows * (M + L * N) / L  # with what is known before a leap
-        walked = P * (L * (P + 6) * 0.6 + M)  # with PWL units
         powers = M**3 * math.log2(L) + L * M * M * (2 * P + N + 1)
-        setting_up = 15 * powers + (7e7 if rest else 3e7) / K
-        leaping = 3.4 * before + 2 * walked + 1.3 * rows * P + setting_up / (B * T)
+        set_up = 24 * powers + (6.4e7 if rest else 4e7) / K
+        leaping = rows * (4.1 * (M + L * N) / L + 1.6 * P) + 17 * L * P + set_up / (B * T)
         return leaping * (1 - rest) + walking * rest
 
     walking = 4 * M * (M + N)  # states, the same anew for the way back, their gradients, those of the weights
     best = min((L for L in LENGTHS if L <= T), key=cost, default=1)
     return best if best > 1 and cost(best) < WORTH * walking else 1
+
+
+def _some(x: Tensor, nets: list[int]) -> Tensor:
+    """The entries of these nets, without a copy if they lie side by side."""
+    if nets == list(range(len(x))):
+        return x
+    if nets == list(range(nets[0], nets[0] + len(nets))):
+        return x.narrow(0, nets[0], len(nets))
+    return x.index_select(0, torch.tensor(nets))
 
 
 def _pwl_units(bounded: list[bool]) -> int:
