@@ -57,8 +57,9 @@ def leap(
 def longest(K: int, B: int, T: int, M: int, P: int, N: int) -> int:
     """How many steps to leap at a time, one of `LENGTHS`, with K nets of equal sizes; 1: walk.
 
-    Counts multiplications for a sequence and a step, forward and backward. The weights were fitted to measurements: the few
-    columns of PWL units keep a processor less busy than a large product; so do small powers, setting up, and a rest.
+    Counts multiplications for a sequence and a step, forward and backward. The weights were fitted to measurements:
+    products with the few columns of PWL units keep a processor less busy than large ones; so do small powers, setting
+    up, and a rest that is walked.
     """
 
     def cost(L):
