@@ -81,7 +81,8 @@ def check_recurrence(s, z0, A, W, C, h, lower, last) -> None:
             raise ValueError(
                 f"{name} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(named[name].shape)}"
             )
-    if min(K, B, M, T) == 0:
-        raise ValueError(f"need at least one net, sequence, unit and step, got K={K}, B={B}, M={M}, T={T}")
+    if min(K, B, M, N, T) == 0:
+        sizes = f"K={K}, B={B}, M={M}, N={N}, T={T}"
+        raise ValueError(f"need at least one net, sequence, unit, input and step, got {sizes}")
     if last is not None and not (isinstance(last, int) and 1 <= last <= T):
         raise ValueError(f"last must be between 1 and T = {T}, got {last}")

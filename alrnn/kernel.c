@@ -163,8 +163,8 @@ void alrnn_backward(const Job *job, I size) {
 void alrnn_leap_plan(Job *job, I size) {
   const I row = share_out(job, size), v = job->L * job->P, rows = v + job->M, cols = rows + job->L * job->N;
   job->block = between(1, BLOCK_BYTES / ((rows + cols) * row), job->T / job->L);
-  const I gp = rows_of(rows), xp = rows_of(cols), wide = rows_of(cols); // see `leap_backward`
-  job->room = ((job->block + 2) * (gp + xp) + rows) * row + round_up((wide * (gp + rows_of(job->M)) + job->L * gp * job->P) * size, 64);
+  const I gp = rows_of(rows), xp = rows_of(cols); // see `leap_backward`
+  job->room = ((job->block + 2) * (gp + xp) + rows) * row + round_up((xp * (gp + rows_of(job->M)) + job->L * gp * job->P) * size, 64);
 }
 void alrnn_leap_forward(const Job *job, I size) {
   large_pages(job->marks, job->K * (job->T / job->L) * (job->L * job->P + job->M) * job->B * size);

@@ -164,11 +164,13 @@ def _job(library, s, z0, A, W, C, h, lower, L=None):
     for name, x in alive.items():
         setattr(job, name, None if x is None else x.data_ptr())
     job.s_stride[:] = s.stride() if s.dim() == 4 else (0, *s.stride())
-    if L is not None:
+    if L is None:
+        library.alrnn_plan(ctypes.byref(job), z0.element_size())
+        work = K * B * T * M * (M + N)
+    else:
         job.L, job.P = L, lower.shape[1]
-    plan = library.alrnn_plan if L is None else library.alrnn_leap_plan
-    plan(ctypes.byref(job), z0.element_size())
-    work = K * B * T * M * (M + N)
+        library.alrnn_leap_plan(ctypes.byref(job), z0.element_size())
+        work = B * (T // L) * W.numel()
     job.threads = max(1, min(_threads.get() or torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
     alive["memory"] = torch.empty(job.threads * job.room, dtype=torch.uint8)
     job.memory = alive["memory"].data_ptr()

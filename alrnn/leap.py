@@ -9,7 +9,8 @@ so L steps after z_0 the state is one weighted sum,
     z_L = F^L z_0 + sum_{j=0}^{L-1} F^{L-1-j} (G phi(v_j) + C s_{j+1} + h),
 
 and v_0, ..., v_{L-1} are rows of the same formula with fewer terms. They alone must be known one after another. For one
-sequence that takes some M^2 / L + 2 M P + P^2 L / 2 multiplications a step, not M^2. With P = 0 this is the parallel
+sequence that takes some M^2 / L + 2 M P + P^2 L / 2 multiplications a step, not M^2, inputs and the powers of F, which
+serve all sequences, aside. With P = 0 this is the parallel
 linear recurrence of Martin & Cundy (2018, arXiv:1709.04057). Shapes as in `recurrence`.
 """
 
@@ -27,6 +28,7 @@ from .recurrence import phi, recurrence
 
 LENGTHS = (2, 4, 8, 16, 32, 64)  # of leaps
 WORTH = 0.7  # leap where it is expected to take less than this share of the time
+LARGEST = 100.0  # entry of a leap's matrix: so much it may magnify rounding
 
 
 def leap(
@@ -34,7 +36,9 @@ def leap(
 ) -> Tensor:
     """`recurrence`, the same up to rounding, in less time where P is small and only the `last` states are wanted.
 
-    It leaps only in the C kernel, with input weights C, for nets whose PWL units come last, and if it saves time.
+    It leaps only in the C kernel, with input weights C, for nets whose PWL units come last and have fixed bounds, and
+    if it saves time. The powers that a leap takes are torch's: results are the same bits for any number of threads only
+    where torch's own operations have one, as in `fit`.
     """
     check_recurrence(s, z0, A, W, C, h, lower, last)
     (K, B, M), T = z0.shape, s.shape[-2]
@@ -53,7 +57,7 @@ def leap(
     return _some(torch.cat(parts) if len(parts) > 1 else parts[0], sorted(range(K), key=together.__getitem__))
 
 
-@functools.cache
+@functools.lru_cache
 def longest(K: int, B: int, T: int, M: int, P: int, N: int) -> int:
     """How many steps to leap at a time, one of `LENGTHS`, with K nets of equal sizes; 1: walk.
 
@@ -94,8 +98,10 @@ def _leap_then_walk(s, z0, A, W, C, h, lower, last, P, L):
         return recurrence(s, z0, A, W, C, h, lower, last)
     steps = _leapt(s.shape[-2], last) // L * L
     U, u = matrices(A, W, C, h, P, L)
+    if not U.detach().abs().max() <= LARGEST:  # F grows and only the PWL units hold it: differences of large numbers
+        return recurrence(s, z0, A, W, C, h, lower, last)
     z = _Leap.apply(s[..., :steps, :], z0, U, u, lower[:, lower.shape[1] - P :], L)
-    if not z.detach().sum().isfinite():  # powers and steps overflow in different places
+    if not z.detach().sum().isfinite():  # bad numbers travel step by step; then all nets of the group walk
         return recurrence(s, z0, A, W, C, h, lower, last)
     if steps == s.shape[-2]:
         return z.unsqueeze(2)
@@ -159,8 +165,9 @@ class _Leap(torch.autograd.Function):
         s, z0, U, u, lower, kept = ctx.saved_tensors
         need = ctx.needs_input_grad[:4]
         if torch.is_grad_enabled():  # this backward will be differentiated itself
-            wanted = [x for x, n in zip((s, z0, U, u), need, strict=True) if n]
+            s, z0, U, u = (x.view_as(x) for x in (s, z0, U, u))  # lest paths from one to another be followed here, too
             z = by_steps(s, z0, U, u, lower, ctx.L)
+            wanted = [x for x, n in zip((s, z0, U, u), need, strict=True) if n]
             found = iter(torch.autograd.grad(z, wanted, grad, create_graph=True))
             return *(next(found) if n else None for n in need), None, None
         library = kernel.library_for(grad)

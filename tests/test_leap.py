@@ -8,7 +8,7 @@ from test_recurrence import INF, NAMES, NAN, agree, arguments, in_c, restride, r
 
 import alrnn
 from alrnn import kernel, leap
-from alrnn.recurrence import recurrence, reference
+from alrnn.recurrence import backend, recurrence, reference
 
 
 def some_pwl(args, sizes):
@@ -19,15 +19,24 @@ def some_pwl(args, sizes):
     return args
 
 
-def leaping(lengths):
+def leaping(lengths, largest=INF):
     """`leap`, forced to leap L steps with nets of P PWL units, for (P, L) in `lengths`."""
 
     def function(*args):
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(leap, "LARGEST", largest)
             patch.setattr(leap, "longest", lambda K, B, T, M, P, N: lengths.get(P, 1) if lengths.get(P, 1) <= T else 1)
             return leap.leap(*args)
 
     return function
+
+
+@pytest.fixture
+def leaps(monkeypatch):
+    """The lengths of the leaps that the kernel has taken."""
+    taken, forward = [], kernel.leap_forward
+    monkeypatch.setattr(kernel, "leap_forward", lambda *xs: taken.append(xs[1]) or forward(*xs))
+    return taken
 
 
 def far_from_kinks(args):
@@ -61,7 +70,7 @@ def test_equals_the_loop(K, B, T, M, N, shared, seed, data):
     (1, 37, 600, 50, 1, 0, 64), (1, 37, 600, 50, 1, 5, 8), (2, 70, 300, 41, 3, 1, 32), (1, 16, 200, 64, 2, 20, 4),
     (1, 3, 90, 9, 1, 9, 8), (1, 33, 40, 130, 28, 11, 4),
 ])  # fmt: skip
-def test_long_sequences(K, B, T, M, N, P, L):
+def test_long_sequences(K, B, T, M, N, P, L, leaps):
     """Longer than the blocks of the backward pass, wider than a tile."""
     args = some_pwl(arguments(K, B, T, M, N, seed=3), [P] * K)
     args[6] = torch.where(args[6] > -INF, -5.0, args[6])  # rarely met, so that float32 takes the same side
@@ -70,6 +79,7 @@ def test_long_sequences(K, B, T, M, N, P, L):
     expected = run(reference, args, need, 1)
     agree(run(leaping({P: L}), args, need, 1), expected, 1e-9)
     agree(run(leaping({P: L}), args, need, 1, dtype=torch.float32), expected, 2e-3)
+    assert leaps == ([L, L] if backend().name == "c" else [])
 
 
 @pytest.mark.parametrize("P, L", [(0, 8), (1, 1), (2, 4), (6, 2)])
@@ -99,6 +109,20 @@ def test_first_and_second_derivatives():
 
         assert torch.autograd.gradcheck(call, args)
         assert torch.autograd.gradgradcheck(call, args)
+
+
+def test_derivatives_of_derivatives_where_one_input_makes_another():
+    """As in a closed loop: the state and the input of a leap both come from one tensor."""
+    args = some_pwl(arguments(K=2, B=3, T=8, M=4, N=4), [1, 1])
+    found = []
+    for function in (reference, leaping({1: 4})):
+        base = args[1].clone().requires_grad_()
+        z0 = base.sin()
+        s = z0[0][:, None] * torch.arange(8.0, dtype=torch.float64)[:, None]
+        (first,) = torch.autograd.grad(function(s, z0, *args[2:], 1).pow(2).sum(), base, create_graph=True)
+        (second,) = torch.autograd.grad(first.pow(2).sum(), base)
+        found.append((first.detach(), second))
+    torch.testing.assert_close(*found)
 
 
 @in_c
@@ -134,7 +158,24 @@ def test_powers_that_overflow_where_states_do_not():
     args = [x.float() for x in arguments(K=1, B=2, T=64, M=3, N=1)]
     args = [0 * args[0], 0 * args[1], 0 * args[2], 1e3 * torch.eye(3)[None], *args[4:]]
     args[5], args[6] = 0 * args[5], torch.full((1, 3), -INF)
-    assert run(leaping({0: 64}), args, [False] * 7, 1)[0].abs().max() == 0
+    for largest in (INF, 100):
+        assert run(leaping({0: 64}, largest), args, [False] * 7, 1)[0].abs().max() == 0
+
+
+def test_a_growing_linear_part_held_by_a_pwl_unit():
+    """States stay below 10, but a leap would take them as differences of numbers as large as 1.5^32."""
+    K, B, T, M = 1, 64, 1000, 100
+    A, W, C, h = torch.zeros(K, M), torch.zeros(K, M, M), torch.zeros(K, M, 1), torch.zeros(K, M)
+    W[0, 0, 0], W[0, 0, M - 1], W[0, M - 1, 0] = 1.5, -0.7, 1
+    C[0, 0], h[0, 0], h[0, M - 1] = 0.3, 3.5, 5
+    lower = torch.full((K, M), -INF)
+    lower[0, M - 1] = 0
+    s = torch.randn(B, T, 1, generator=torch.Generator().manual_seed(0))
+    args = [s, torch.zeros(K, B, M), A, W, C, h, lower]
+    assert leap.longest(K, B, T, M, 1, 1) > 8
+    expected = run(reference, [x.double() for x in args], [True] * 6 + [False], 1)
+    assert expected[0].abs().max() < 10
+    agree(run(leap.leap, args, [True] * 6 + [False], 1), expected, 1e-5)
 
 
 def test_without_gradients():
@@ -181,7 +222,7 @@ def test_when_to_leap():
 
 @in_c
 def test_an_ensemble_leaps_and_learns_the_same(monkeypatch):
-    """Nets of several P in one ensemble: the loss and its gradient, with leaps and without; and leaps were taken."""
+    """Nets of several P in one ensemble: the loss and its gradient, with leaps and without; leaps went both ways."""
     nets = [alrnn.ALRNN(1, 40, P, 2, seed=seed) for seed in (0, 1) for P in (0, 40, 3)]
     ensemble, s = alrnn.model.Ensemble(nets), torch.rand(64, 300, 1)
     calls = []

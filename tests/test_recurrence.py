@@ -399,6 +399,7 @@ def test_peak_memory(last, most):
     ({"s": torch.zeros(3, 4)}, ValueError, r"s must have shape \(B, T, N\) or \(K, B, T, N\), got \(3, 4\)"),
     ({"s": torch.zeros(3, 4, 9)}, ValueError, r"s must have shape|C must have shape"),
     ({"s": torch.zeros(3, 0, 2)}, ValueError, "T=0"),
+    ({"s": torch.zeros(3, 4, 0), "C": torch.zeros(2, 5, 0)}, ValueError, "N=0"),
     ({"s": torch.zeros(7, 4, 2)}, ValueError, r"s must have shape \(3, 4, 2\)"),
     ({"s": torch.zeros(3, 4, 2, dtype=torch.long)}, TypeError, "s must be a floating point tensor, got torch.int64"),
     ({"s": [[1.0]]}, TypeError, "s must be a floating point tensor, got list"),
