@@ -125,7 +125,7 @@ def matrices(A: Tensor, W: Tensor, C: Tensor, h: Tensor, P: int, L: int) -> tupl
     seen = torch.eye(M, dtype=W.dtype, device=W.device)[M - P :].expand(K, P, M)  # v_k from z_0: PWL rows of F^k
     enter = torch.cat([W[:, :, M - P :], C, h.unsqueeze(2)], 2)  # [G C h] after k steps: F^k [G C h], side by side
     for _ in range(L.bit_length() - 1):  # by doubling: power = F, F^2, F^4, ..., F^L
-        seen = torch.cat([seen, seen @ power], 1)
+        seen = torch.cat([seen, seen @ power], 1) if P else seen
         enter = torch.cat([enter, power @ enter], 2)
         power = power @ power
     enter = enter.unflatten(2, (L, P + N + 1)).flip(2)  # what enters in step j has L - 1 - j steps to go
