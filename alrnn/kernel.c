@@ -38,6 +38,7 @@
 #define BLOCK_BYTES (384 << 10) // of gradients and states collected before they enter dW: part of a second-level cache
 #define AHEAD 3                 // steps between asking memory for numbers and needing them
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLLED _Pragma("GCC unroll 16") // a loop of constant length over numbers that stay in registers
 #define SHARED static __attribute__((noinline)) // compiled once, whoever calls it
 
 typedef int64_t I;
@@ -248,13 +249,13 @@ SHARED void NAME(pack)(REAL *w, I J, I first, const REAL *W, I down, I right, I 
 
 INLINE void NAME(tile)(I rows, I nv, I cols, const REAL *w, const vec *x, const vec *from, vec *y) {
   vec sum[R][NV];
-  for (I r = 0; r < rows; r++)
-    for (I q = 0; q < nv; q++) sum[r][q] = from[r * nv + q];
+  UNROLLED for (I r = 0; r < rows; r++)
+    UNROLLED for (I q = 0; q < nv; q++) sum[r][q] = from[r * nv + q];
   for (I j = 0; j < cols; j++, w += rows, x += nv)
-    for (I r = 0; r < rows; r++)
-      for (I q = 0; q < nv; q++) sum[r][q] += w[r] * x[q];
-  for (I r = 0; r < rows; r++)
-    for (I q = 0; q < nv; q++) y[r * nv + q] = sum[r][q];
+    UNROLLED for (I r = 0; r < rows; r++)
+      UNROLLED for (I q = 0; q < nv; q++) sum[r][q] += w[r] * x[q];
+  UNROLLED for (I r = 0; r < rows; r++)
+    UNROLLED for (I q = 0; q < nv; q++) y[r * nv + q] = sum[r][q];
 }
 
 // Y = from + W X; Y may be where `from` is
@@ -277,8 +278,8 @@ SHARED void NAME(outer)(I nv, I steps, I rows, I cols, const vec *g, I gstep, co
       for (I t = 0; t < steps; t++)
         for (I q = 0; q < nv; q++) {
           const vec *a = g + t * gstep + i * nv + q, *b = x + t * xstep + j * nv + q;
-          for (I r = 0; r < RX; r++)
-            for (I c = 0; c < RX; c++) sum[r][c] += a[r * nv] * b[c * nv];
+          UNROLLED for (I r = 0; r < RX; r++)
+            UNROLLED for (I c = 0; c < RX; c++) sum[r][c] += a[r * nv] * b[c * nv];
         }
       for (I r = 0; r < RX && i + r < rows; r++)
         for (I c = 0; c < RX && j + c < cols; c++) dW[(i + r) * cols + j + c] += NAME(total)(sum[r][c]);
