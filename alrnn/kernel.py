@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("kernel.c")
-FLAGS = ["-std=gnu11", "-O2", "-shared", "-fPIC", "-pthread"]
+FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread"]
 NATIVE: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])  # the first that the compiler takes
 PER_THREAD = 2_000_000  # multiply-adds that are worth a thread of their own
 _TENSORS = ["s", "z0", "A", "W", "C", "h", "lower", "grad", "z", "marks", "ds", "dz0", "dA", "dWC", "dh", "dlower"]
