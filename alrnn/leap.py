@@ -10,8 +10,7 @@ so L steps after z_0 the state is one weighted sum,
 
 and v_0, ..., v_{L-1} are rows of the same formula with fewer terms. They alone must be known one after another. For one
 sequence that takes some M^2 / L + 2 M P + P^2 L / 2 multiplications a step, not M^2, inputs and the powers of F, which
-serve all sequences, aside. With P = 0 this is the parallel
-linear recurrence of Martin & Cundy (2018, arXiv:1709.04057). Shapes as in `recurrence`.
+serve all sequences, aside. With P = 0 this is the parallel linear recurrence of Martin & Cundy (2018, arXiv:1709.04057).
 """
 
 from __future__ import annotations
@@ -39,6 +38,8 @@ def leap(
     It leaps only in the C kernel, with input weights C, for nets whose PWL units come last and have fixed bounds, and
     if it saves time. The powers that a leap takes are torch's: results are the same bits for any number of threads only
     where torch's own operations have one, as in `fit`.
+
+    Arguments, result and errors are those of `recurrence`.
     """
     check_recurrence(s, z0, A, W, C, h, lower, last)
     (K, B, M), T = z0.shape, s.shape[-2]
