@@ -10,7 +10,8 @@ so L steps after z_0 the state is one weighted sum,
 
 and v_0, ..., v_{L-1} are rows of the same formula with fewer terms. They alone must be known one after another. For one
 sequence that takes some M^2 / L + 2 M P + P^2 L / 2 multiplications a step, not M^2, inputs and the powers of F, which
-serve all sequences, aside. With P = 0 this is the parallel linear recurrence of Martin & Cundy (2018, arXiv:1709.04057).
+serve all sequences, aside. With P = 0 this is the parallel linear recurrence of Martin & Cundy (2018,
+arXiv:1709.04057).
 """
 
 from __future__ import annotations
