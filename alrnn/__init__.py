@@ -2,8 +2,9 @@
 
 __version__ = "0.1.0"  # here alone: packaging reads it, and it also holds in a bare source tree
 
-from . import datasets, recurrence, regions, statistics, tasks, theory
-from .model import ALRNN, Ensemble, Init
+from . import datasets, recurrence, regions, tasks, theory
+from .experiments import statistics
+from .nets.almost_linear import ALRNN, Ensemble, Init
 from .train import DivergedError, History, Sweep, evaluate, fit, sweep
 
 __all__ = [

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
-from . import __version__, kernel
+from . import __version__
 from .checks import integer
-from .model import ALRNN, Ensemble, Init
+from .nets.almost_linear import ALRNN, Ensemble, Init
 from .tasks import Batch, Task
 from .tasks.base import HELD_OUT, TRAINING
+from .recurrence import kernel
 
 
 class DivergedError(RuntimeError):

@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch import nn
 
-from alrnn import kernel, leap
+from alrnn.recurrence import kernel, leap
 from alrnn import recurrence as rec
 
 RESULTS = Path(__file__).parents[1] / "data" / "results" / "speed.csv"

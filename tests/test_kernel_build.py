@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from alrnn import kernel
+from alrnn.recurrence import kernel
 from alrnn.recurrence import backend, recurrence
 
 pytestmark = [

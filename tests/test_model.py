@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alrnn import ALRNN, Ensemble, Init
-from alrnn.model import PARTS
+from alrnn.nets.almost_linear import PARTS
 
 KINDS = ("paper", "slow", "rotation", "spread")
 sizes = st.integers(1, 7)

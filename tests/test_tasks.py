@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from alrnn import ALRNN, datasets
-from alrnn.model import SEEDS
+from alrnn.nets.almost_linear import SEEDS
 from alrnn.tasks import Adding, Batch, SequentialMNIST, Task
 from alrnn.tasks.base import HELD_OUT, TRAINING
 

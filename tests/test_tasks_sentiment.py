@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import alrnn
 from alrnn import ALRNN, datasets, negation
-from alrnn.baselines import Baseline, parameters
+from alrnn.nets.torch_nets import Baseline, parameters
 from alrnn.tasks import GeneratedSentiment, Sentiment
 from alrnn.tasks.sentiment import NEUTRAL, UNKNOWN, VALENCE, tokens
 

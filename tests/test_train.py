@@ -12,7 +12,7 @@ import torch
 
 import alrnn
 from alrnn import ALRNN, DivergedError, Ensemble, History, Init, Sweep, evaluate, fit, kernel, sweep
-from alrnn.model import PARTS
+from alrnn.nets.almost_linear import PARTS
 from alrnn.tasks import Adding, Batch, SequentialMNIST, Task, TwoModality, VariableCopy
 from alrnn.tasks.base import TRAINING
 from alrnn.train import manifold_attractor

@@ -17,9 +17,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .checks import check_input, check_words, integer
-from .leap import leap
-from .recurrence import recurrence
+from ..checks import check_input, check_words, integer
+from ..recurrence.leap import leap
+from ..recurrence import recurrence
 
 PARTS = ("A", "W", "C", "h", "D", "b")
 SEEDS = 1_000_000_000  # a net's seed is below, those of data lie above (`alrnn.tasks.base`): no two streams coincide

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from . import kernel
-from .checks import check_recurrence
+from ..checks import check_recurrence
 
 
 def phi(z: Tensor, lower: Tensor) -> Tensor:

@@ -22,9 +22,8 @@ import math
 import torch
 from torch import Tensor
 
-from . import kernel
-from .checks import check_recurrence
-from .recurrence import phi, recurrence
+from ..checks import check_recurrence
+from . import kernel, phi, recurrence
 
 LENGTHS = (2, 4, 8, 16, 32, 64)  # of leaps
 WORTH = 0.7  # leap where it is expected to take less than this share of the time

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 from torch import Tensor
 
-from .checks import integer
-from .model import ALRNN
+from ..checks import integer
+from ..nets.almost_linear import ALRNN
 from .modes import array, jacobians
 
 ENUMERABLE = 20  # bits: at most 2^20 regions, or sequences of regions, are searched without being named

@@ -152,8 +152,9 @@ def _known(split: str) -> str:
 
 def _folders() -> dict[str, Path]:
     """Where files are looked for, in order; without ALRNN_DATA its place is left out."""
-    inside = Path(__file__).parent / "data"  # in a wheel; in a checkout data/ stands beside the package
-    folders = {"bundled": inside if inside.is_dir() else Path(__file__).parent.parent / "data"}
+    package = Path(__file__).parents[1]
+    inside = package / "data"  # in a wheel; in a checkout data/ stands beside the package
+    folders = {"bundled": inside if inside.is_dir() else package.parent / "data"}
     if os.environ.get("ALRNN_DATA"):
         folders["ALRNN_DATA"] = Path(os.environ["ALRNN_DATA"]).expanduser().absolute()
     return folders | {"cache": Path(pooch.os_cache("alrnn"))}

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from . import __version__
-from .tasks import Batch, Task
-from .tasks.base import HELD_OUT, TRAINING
-from .train import _rate, describe
+from .. import __version__
+from ..tasks import Batch, Task
+from ..tasks.base import HELD_OUT, TRAINING
+from ..train import _rate, describe
 
 START = threading.Lock()  # torch's own start draws from the one global generator, which threads would share
 MODELS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .model import ALRNN
-from .theory import _net
+from ..nets.almost_linear import ALRNN
+from . import _net
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import eig
 from torch import Tensor
 
-from .model import ALRNN
+from ..nets.almost_linear import ALRNN
 
 
 def array(x: Tensor | ArrayLike) -> np.ndarray:

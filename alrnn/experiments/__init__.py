@@ -14,11 +14,11 @@ import pandas as pd
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
-from . import baselines
-from .baselines import MODELS
-from .checks import integer
-from .model import Init
-from .tasks import (
+from ..nets import torch_nets as baselines
+from ..nets.torch_nets import MODELS
+from ..checks import integer
+from ..nets.almost_linear import Init
+from ..tasks import (
     Adding,
     FixedCopy,
     RuleInversion,
@@ -29,7 +29,7 @@ from .tasks import (
     TwoModality,
     VariableCopy,
 )
-from .train import describe, sweep
+from ..train import describe, sweep
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .checks import integer
-from .model import ALRNN, PARTS
+from ..checks import integer
+from ..nets.almost_linear import ALRNN, PARTS
 
 
 @dataclass(frozen=True)
