@@ -1,11 +1,21 @@
 """Almost-Linear RNNs: how much nonlinearity does a sequence model need, and what for?"""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"  # here alone: packaging reads it, and it also holds in a bare source tree
 
-from . import datasets, recurrence, regions, tasks, theory
-from .experiments import statistics
-from .nets.almost_linear import ALRNN, Ensemble, Init
-from .train import DivergedError, History, Sweep, evaluate, fit, sweep
+from . import datasets, nets, recurrence, regions, tasks, theory
+from .nets import ALRNN, Ensemble, Init, Net, Output, Stack
+from .scoring import evaluate
+from .sweep import Sweep, sweep
+from .train import DivergedError, History, Trainer, fit
+
+if TYPE_CHECKING:
+    from . import experiments, nn
+    from . import explore as explore
+    from . import plots as plots
+    from .experiments import statistics
 
 __all__ = [
     "ALRNN",
@@ -13,10 +23,17 @@ __all__ = [
     "Ensemble",
     "History",
     "Init",
+    "Net",
+    "Output",
+    "Stack",
     "Sweep",
+    "Trainer",
     "datasets",
     "evaluate",
+    "experiments",
     "fit",
+    "nets",
+    "nn",
     "recurrence",
     "regions",
     "statistics",
@@ -24,3 +41,20 @@ __all__ = [
     "tasks",
     "theory",
 ]
+
+# Imported when first asked for, as they need what would double the time of `import alrnn`. `import *` leaves out those
+# that need [plots].
+LATER = {name: f".{name}" for name in ("experiments", "explore", "nn", "plots")}
+LATER["statistics"] = ".experiments.statistics"
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *LATER})  # what is public
+
+
+if not TYPE_CHECKING:  # else a checker would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name in LATER:
+            return import_module(LATER[name], __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

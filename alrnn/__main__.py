@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         run_sweep(given) if given.command == "sweep" else show_data(given.name)
-    except (ValueError, OSError, datasets.DataError) as error:
+    except (ValueError, OSError, ImportError, datasets.DataError) as error:
         raise SystemExit(f"alrnn {given.command}: {error}") from None
 
 

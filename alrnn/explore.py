@@ -6,8 +6,14 @@ import html
 import re
 from collections.abc import Mapping
 
-import ipywidgets as widgets
-from IPython.display import display
+try:
+    import ipywidgets as widgets
+    from IPython.display import display
+except ModuleNotFoundError as error:
+    raise ImportError(f"alrnn.explore needs {error.name}: install alrnn[plots]") from error
+
+__all__ = ["slider"]
+__dir__ = __all__.copy  # dir() shows what is public
 
 
 def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int = 0) -> widgets.VBox:

@@ -2,7 +2,7 @@
 
 Figures stand on their own light ground, so they read the same on light and dark pages. Colours are safe for readers who
 are colour-blind: P = 0 is vermilion, P > 0 runs from dark to light along viridis, regions take seaborn's "colorblind".
-Importing this module sets the style for all of matplotlib.
+matplotlib's own settings stay as they are; `use` and `style` give figures of one's own this style.
 """
 
 from __future__ import annotations
@@ -10,24 +10,50 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 from typing import Any
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
-import networkx as nx
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
-from IPython.display import HTML, display
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from PIL import Image
 from scipy.spatial.distance import cdist
 
 from .regions import Visits, dwell_times, occupancy, transition_counts
+
+try:
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+    import networkx as nx
+    import seaborn as sns
+    from IPython.display import HTML, display
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL import Image
+except ModuleNotFoundError as error:
+    raise ImportError(f"alrnn.plots needs {error.name}: install alrnn[plots]") from error
+
+__all__ = [
+    "FLOOR",
+    "LINEAR",
+    "REGIONS",
+    "STYLE",
+    "colour",
+    "few_colours",
+    "loss_curves",
+    "palette",
+    "phase_portrait",
+    "picture",
+    "region_graph",
+    "score_against_P",
+    "show",
+    "spectrum",
+    "style",
+    "trajectory",
+    "use",
+]
+__dir__ = __all__.copy  # dir() shows what is public
 
 LINEAR = "#D55E00"  # P = 0, and everything linear
 FLOOR = "#444444"  # theoretical limits
@@ -47,9 +73,21 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.6,
     "figure.constrained_layout.use": True,
 }
-mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
 
 
+@contextmanager
+def style() -> Iterator[None]:
+    """The book's style inside `with plots.style():` or a function so decorated; all that is here has it of itself."""
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        yield
+
+
+def use() -> None:
+    """The book's style from now on, for all of matplotlib."""
+    mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
+
+
+@style()
 def picture(figure: Figure, alt: str, frame: bool = False) -> str:
     """The figure, closed, as HTML: a PNG with alt text. A frame of a series is small, and as large as its fellows."""
     file = io.BytesIO()
@@ -92,6 +130,7 @@ def palette(sizes: Sequence[int], M: int) -> dict[int, object]:
     return {P: colour(P, M) for P in sizes}
 
 
+@style()
 def score_against_P(
     table: pd.DataFrame,
     score: str = "test",
@@ -124,6 +163,7 @@ def score_against_P(
     return ax.figure  # type: ignore[return-value]
 
 
+@style()
 def loss_curves(history, smooth: int = 25, label: str = "training loss", value: str = "loss") -> Figure:
     """Training loss (or value="grad_norm") against step: median over seeds per P, band from lowest to highest seed."""
     figure, ax = plt.subplots()
@@ -138,6 +178,7 @@ def loss_curves(history, smooth: int = 25, label: str = "training loss", value: 
     return figure
 
 
+@style()
 def trajectory(
     z: np.ndarray, region: np.ndarray, marks: dict[str, int] | None = None, ax: Axes | None = None
 ) -> Figure:
@@ -153,6 +194,7 @@ def trajectory(
     return ax.figure  # type: ignore[return-value]
 
 
+@style()
 def phase_portrait(
     net,
     limits: tuple[float, float, float, float] = (-2, 2, -2, 2),
@@ -182,21 +224,7 @@ def phase_portrait(
     with torch.no_grad():
         step = (net(inputs, z)[1][:, 0] - z).cpu().numpy()
     step /= np.sqrt(np.linalg.norm(step, axis=1, keepdims=True)) + 1e-12
-    ground = {bits: REGIONS[int("0" + "".join(map(str, bits)), 2)] for bits in np.ndindex(*[2] * P)}
-    for bits, c in ground.items():
-        sides = [(left, right), (bottom, top)]
-        for unit, on in zip(range(2 - P, 2), bits, strict=True):
-            sides[unit] = (max(sides[unit][0], 0), sides[unit][1]) if on else (sides[unit][0], min(sides[unit][1], 0))
-        (x0, x1), (y0, y1) = sides
-        if x0 >= x1 or y0 >= y1:
-            continue
-        ax.fill_between([x0, x1], y0, y1, color=c, alpha=0.16, linewidth=0, zorder=0)
-        name = "bits " + " ".join(map(str, bits)) if P else "one region"
-        low, first = y1 <= 0, x1 <= 0 or P < 2
-        at = (0.02 if first else 0.98, 0.02 if low else 0.98)
-        box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5}
-        ha, va = "left" if first else "right", "bottom" if low else "top"
-        ax.text(*at, name, transform=ax.transAxes, ha=ha, va=va, bbox=box, zorder=4)
+    ground = _ground(ax, P, limits)
     ax.quiver(x, y, *step.T, color="0.45", angles="xy", width=0.0028, pivot="tail", zorder=1)
     for (name, path), c in zip((paths or {}).items(), cycle(("black", LINEAR, "#0072B2")), strict=False):
         ax.plot(*path.T, "o-", color=c, markersize=2.8, linewidth=1.0, zorder=2, label=name)
@@ -215,6 +243,28 @@ def phase_portrait(
     return ax.figure  # type: ignore[return-value]
 
 
+def _ground(ax: Axes, P: int, limits: tuple[float, float, float, float]) -> dict[tuple[int, ...], Any]:
+    """Colour and name the regions of a state plane of which the last P units are nonlinear; their colours by bits."""
+    left, right, bottom, top = limits
+    ground = {bits: REGIONS[int("0" + "".join(map(str, bits)), 2)] for bits in np.ndindex(*[2] * P)}
+    for bits, c in ground.items():
+        sides = [(left, right), (bottom, top)]
+        for unit, on in zip(range(2 - P, 2), bits, strict=True):
+            sides[unit] = (max(sides[unit][0], 0), sides[unit][1]) if on else (sides[unit][0], min(sides[unit][1], 0))
+        (x0, x1), (y0, y1) = sides
+        if x0 >= x1 or y0 >= y1:
+            continue
+        ax.fill_between([x0, x1], y0, y1, color=c, alpha=0.16, linewidth=0, zorder=0)
+        name = "bits " + " ".join(map(str, bits)) if P else "one region"
+        low, first = y1 <= 0, x1 <= 0 or P < 2
+        at = (0.02 if first else 0.98, 0.02 if low else 0.98)
+        box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5}
+        ha, va = "left" if first else "right", "bottom" if low else "top"
+        ax.text(*at, name, transform=ax.transAxes, ha=ha, va=va, bbox=box, zorder=4)
+    return ground
+
+
+@style()
 def spectrum(eigenvalues: dict[str, np.ndarray], ax: Axes | None = None, colours: Sequence = ()) -> Figure:
     """Eigenvalues in the complex plane with the unit circle; a marker per name, colours in turn (else of regions)."""
     ax = ax or plt.subplots(figsize=(4.6, 4.4))[1]
@@ -227,6 +277,7 @@ def spectrum(eigenvalues: dict[str, np.ndarray], ax: Axes | None = None, colours
     return ax.figure  # type: ignore[return-value]
 
 
+@style()
 def region_graph(visits: Visits, most: int = 12, ax: Axes | None = None) -> Figure:
     """The regions that states visit, and the steps between them: a symbolic view of what the net does.
 

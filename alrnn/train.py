@@ -1,39 +1,49 @@
-"""Training: many nets in one pass (`fit`), and P x seed sweeps (`sweep`)."""
+"""Training and scoring, K nets of a kind in one pass: `fit`, and `Trainer`, which can stop, save and go on."""
 
 from __future__ import annotations
 
-import inspect
-import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
-from . import __version__
 from .checks import integer
-from .nets.almost_linear import ALRNN, Ensemble, Init
-from .tasks import Batch, Task
-from .tasks.base import HELD_OUT, TRAINING
+from .nets import Net, Stack, plain, rebuilt
 from .recurrence import kernel
+from .scoring import as_list, check_tasks, evaluate, scores
+from .tasks import Batch, Task
+from .tasks.base import TRAINING
+from .tasks.check import check_batch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DivergedError", "EarlyStopping", "History", "Trainer", "evaluate", "fit", "manifold_attractor", "scores"]
+
+LOOK = 50  # steps between two looks at what a device holds: each makes the device and Python wait for each other
 
 
 class DivergedError(RuntimeError):
-    """Training left the finite numbers. Attributes: step, net (index in the list), seed, P."""
+    """Training left the finite numbers. Attributes: step, net (index in the list), seed, P.
 
-    def __init__(self, step: int, net: int, seed: int, P: int):
+    trainer: holds all that was trained up to there: its `history`, and `write()` puts the weights into the nets.
+    """
+
+    def __init__(self, step: int, net: int, seed: int, P: int | None):
         super().__init__(
             f"loss or gradient not finite at step {step} in net {net} (P={P}, seed={seed}); "
             "try a smaller learning rate, stronger clipping, or diverged='drop' to go on without it"
         )
         self.step, self.net, self.seed, self.P = step, net, seed, P
+        self.trainer: Trainer | None = None
 
     def __reduce__(self):  # the default one keeps the message alone, and workers send errors back pickled
         return type(self), (self.step, self.net, self.seed, self.P)
@@ -43,8 +53,9 @@ class DivergedError(RuntimeError):
 class History:
     """What happened in training, S steps of K nets.
 
-    loss, grad_norm: (S, K), task loss and norm of the gradient before clipping. lr: (S,). P, seed: per net.
-    diverged: net index -> step at which it left the finite numbers. seconds: wall time, all nets together.
+    loss, grad_norm: (S, K), task loss and norm of the gradient before clipping. lr: (S,), the highest of the rates.
+    P (None where a kind has none), seed: per net. diverged: net index -> step at which it left the finite numbers.
+    seconds: wall time, all nets together.
     """
 
     loss: np.ndarray
@@ -57,6 +68,8 @@ class History:
 
     def table(self, every: int = 1) -> pd.DataFrame:
         """Tidy: one row per net and step (every `every`-th), columns net, P, seed, step, loss, grad_norm."""
+        import pandas as pd
+
         S, K = self.loss.shape
         steps = np.arange(0, S, every)
         return pd.DataFrame(
@@ -70,6 +83,10 @@ class History:
             }
         )
 
+    def __repr__(self) -> str:
+        lost = f", {len(self.diverged)} diverged" if self.diverged else ""
+        return f"History({len(self.loss)} steps of {len(self.P)} nets in {self.seconds:.1f} s{lost})"
+
 
 def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:
     """MAR penalty of K nets: A (K, M), W (K, M, M), h (K, M) -> (K,), over the first `units` units.
@@ -82,13 +99,280 @@ def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:
     return change[:, :units].square().sum((1, 2)) + h[:, :units].square().sum(1)
 
 
-@kernel.owning_the_threads()
+class Settings(TypedDict, total=False):
+    """The settings of `fit` that decide how a net comes out."""
+
+    steps: int
+    batch_size: int
+    lr: float | Sequence[float]
+    warmup: float
+    schedule: Literal["cosine", "constant"]
+    clip: float
+    tau: float
+    regularised: int | None
+    window: int | None
+
+
+DEFAULTS: Settings = {
+    "steps": 1000,
+    "batch_size": 64,
+    "lr": 5e-3,
+    "warmup": 0.05,
+    "schedule": "cosine",
+    "clip": 0.1,
+    "tau": 0.0,
+    "regularised": None,
+    "window": None,
+}
+
+
+class Trainer:
+    """Trains nets by Adam, all in one pass; `fit` in parts: it can stop, look, be saved, be loaded and go on.
+
+    Args:
+        nets, task, device, diverged, settings: as for `fit`.
+
+    stack: the nets as they are by now; `write` copies their weights into `nets`. step: how many steps are done.
+    history: of these steps.
+    """
+
+    def __init__(
+        self,
+        nets: Net | Sequence[Net],
+        task: Task | Sequence[Task],
+        diverged: Literal["raise", "drop"] = "raise",
+        device: str | torch.device | None = None,
+        **settings: Unpack[Settings],
+    ):
+        self.nets = as_list(nets)
+        self.stack = Stack(self.nets).to(device)
+        self.tasks = check_tasks(self.nets, task)
+        self.task = self.tasks[0]
+        self.settings = check_settings(self.nets, settings)
+        if diverged not in ("raise", "drop"):
+            raise ValueError(f"diverged must be one of ('raise', 'drop'), got {diverged!r}")
+        self.diverged = diverged
+        self.step, self.seconds = 0, 0.0
+        rate = self.settings["lr"]
+        self.rates = [float(r) for r in rate] if isinstance(rate, Sequence) else [float(rate)] * len(self.nets)
+        sources = [(id(t), net.seed) for t, net in zip(self.tasks, self.nets, strict=True)]
+        streams = sorted(set(sources), key=sources.index)
+        self._streams = [self.tasks[sources.index(stream)] for stream in streams]
+        self._generators = [torch.Generator().manual_seed(TRAINING + seed) for _, seed in streams]
+        theta = self.stack.theta
+        self._index = torch.tensor([streams.index(source) for source in sources], device=theta.device)
+        self._lost_at = torch.full((len(self.nets),), -1, device=theta.device)  # step at which a net diverged
+        self._losses: list[Tensor] = []
+        self._norms: list[Tensor] = []
+        self._shares: list[float] = []
+        self._rest: tuple[Batch, int, Any] | None = None  # windows: the sequences at hand, where they go on, the state
+        self._rows = [theta] if len(set(self.rates)) == 1 else [nn.Parameter(row) for row in theta.data]
+        groups: dict[float, list[Tensor]] = {}  # by rate
+        for row, r in zip(self._rows, self.rates, strict=False):
+            groups.setdefault(r, []).append(row)
+        self._adam = torch.optim.Adam([{"params": rows, "rate": r} for r, rows in groups.items()], fused=True)
+
+    @property
+    def history(self) -> History:
+        """What happened so far."""
+        K, lost = len(self.nets), self._lost_at.tolist()
+        loss, norm = (torch.stack(x).cpu().numpy() if x else np.zeros((0, K)) for x in (self._losses, self._norms))
+        return History(
+            loss,
+            norm,
+            np.array(self._shares) * max(self.rates),
+            [getattr(net, "nonlinear_size", None) for net in self.nets],  # type: ignore[misc]
+            [net.seed for net in self.nets],
+            {k: step for k, step in enumerate(lost) if step >= 0},
+            self.seconds,
+        )
+
+    def run(
+        self,
+        steps: int | None = None,
+        every: int = 0,
+        on_step: Callable[[Trainer], object] | None = None,
+        progress: bool = True,
+    ) -> History:
+        """Go on until `steps` are done in all, by default those of the settings.
+
+        on_step(trainer) is called after every `every` steps and after the last one; if it returns True, training stops.
+        An error that ends the run, an interrupt, too, carries this trainer, as error.trainer.
+        """
+        steps = self.settings["steps"] if steps is None else integer("steps", steps, 0, self.settings["steps"], "steps")
+        if on_step is not None:
+            integer("every, with on_step,", every, 1)
+        start = time.perf_counter() - self.seconds
+        off = {} if progress else {"disable": True}
+        bar = tqdm(initial=self.step, total=steps, desc=f"{len(self.nets)} nets", leave=False, **off)
+        try:
+            with bar, kernel.owning_the_threads():
+                while self.step < steps:
+                    self._advance()
+                    self.seconds = time.perf_counter() - start
+                    bar.update()
+                    if self.step % LOOK == 0 or self.step == steps:
+                        self._look()
+                        bar.set_postfix_str(f"loss {self._losses[-1].median().item():.3g}", refresh=False)
+                    if on_step is not None and (self.step % every == 0 or self.step == steps) and on_step(self) is True:
+                        break
+        except BaseException as error:
+            error.trainer = self  # type: ignore[attr-defined]
+            raise
+        return self.history
+
+    def write(self) -> None:
+        """Copy the weights, as they are by now, into the nets."""
+        self.stack.write_to(self.nets)
+
+    def scores(
+        self, split: Literal["validation", "test"] = "validation", n: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """The scores of each net by name, (K,), on the first n held-out sequences of the first task."""
+        batch = self.task.held_out(split) if n is None else self.task.held_out(split, n)
+        found = scores(self.stack, self.task, batch, window=self.settings["window"])
+        return {name: score.value.cpu().numpy() for name, score in found.items()}
+
+    def _next(self) -> tuple[Batch, Any]:
+        """The next batch, each net's own if there are several streams, and the state that it goes on from."""
+        window = self.settings["window"]
+        if self._rest is None:
+            n, sources = self.settings["batch_size"], zip(self._streams, self._generators, strict=True)
+            batches = [task.sample(n, generator) for task, generator in sources]
+            if not self._losses:
+                for task, batch in zip(self._streams, batches, strict=True):
+                    check_batch(batch, task, n)
+            batches = [batch.to(self.stack.theta) for batch in batches]
+            batch = batches[0] if len(batches) == 1 else Batch.per_net(batches, self._index)
+            if window is None:
+                return batch, None
+            self._rest = batch, 0, None
+        batch, start, state = self._rest
+        return batch.window(start, min(start + window, batch.steps)), state  # type: ignore[operator]
+
+    def _advance(self) -> None:
+        """One step."""
+        batch, state = self._next()
+        w, theta = self.stack.weights(), self.stack.theta
+        output = self.stack.kind.run(w, batch, state=state)
+        objective = loss = self.task.loss(output, batch)
+        if not self._losses:
+            self._check_loss(loss, w)
+        if self.settings["tau"] > 0:
+            for at in self.stack.kind.maps:
+                p = {name: w[f"{at}{name}"] for name in ("A", "W", "h")}
+                units = regularised_units(self.settings["regularised"], p["h"].shape[1])
+                objective = objective + self.settings["tau"] * manifold_attractor(**p, units=units)
+        theta.grad = None
+        objective.sum().backward()
+        grad = theta.grad
+        assert grad is not None
+        grad.mul_(self.stack.trainable)
+        norm = grad.norm(dim=1)
+        bad = ~(torch.isfinite(loss.detach()) & torch.isfinite(norm)) & (self._lost_at < 0)
+        self._lost_at = torch.where(bad, self.step, self._lost_at)
+        grad.mul_((self.settings["clip"] / norm).clamp(max=1)[:, None])
+        if theta.is_cuda or bool((self._lost_at >= 0).any()):  # on a device always, rather than wait to know
+            if not theta.is_cuda:
+                self._look()
+            self._hold(grad)
+        self._shares.append(share(self.step, *(self.settings[x] for x in ("steps", "warmup", "schedule"))))
+        for group in self._adam.param_groups:
+            group["lr"] = group["rate"] * self._shares[-1]
+        for k, row in enumerate(self._rows):
+            row.grad = grad if row is theta else grad[k]
+        self._adam.step()
+        self._losses.append(loss.detach())
+        self._norms.append(norm)
+        self.step += 1
+        if self._rest is not None:
+            whole, start = self._rest[0], self._rest[1] + batch.steps
+            self._rest = (whole, start, detached(output.state)) if start < whole.steps else None
+
+    def _hold(self, grad: Tensor) -> None:
+        """Nets that diverged get no gradient and no momentum: they stay where they are."""
+        lost = self._lost_at >= 0
+        grad.masked_fill_(lost[:, None], 0.0)
+        for k, row in enumerate(self._rows):
+            for name in ("exp_avg", "exp_avg_sq"):
+                if (moment := self._adam.state[row].get(name)) is not None:
+                    moment.masked_fill_(lost[:, None] if row is self.stack.theta else lost[k], 0.0)
+
+    def _look(self) -> None:
+        """Raise what has gone wrong, if it is to be raised."""
+        lost = [(step, k) for k, step in enumerate(self._lost_at.tolist()) if step >= 0]
+        if lost and self.diverged == "raise":
+            step, k = min(lost)
+            raise DivergedError(step, k, self.nets[k].seed, getattr(self.nets[k], "nonlinear_size", None))
+
+    def _check_loss(self, loss: Any, w: dict[str, Tensor]) -> None:
+        """The first loss: one number a net, in which every parameter that is to be trained has a part."""
+        K, kind = len(self.nets), self.stack.kind.__name__
+        if not isinstance(loss, Tensor) or loss.shape != (K,):
+            got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ValueError(f"the loss of {self.task.name} must be one number for each net, shape ({K},), got {got}")
+        trained = self.stack.weights(self.stack.trainable)
+        names = [name for name in self.stack.shapes if trained[name].any()]
+        if names and not loss.requires_grad:
+            raise ValueError(f"the loss of {self.task.name} does not depend on the weights of the nets")
+        parts = torch.autograd.grad(loss.sum(), [w[n] for n in names], retain_graph=True, allow_unused=True)
+        if idle := [name for name, part in zip(names, parts, strict=True) if part is None]:
+            raise ValueError(
+                f"{', '.join(idle)} of {kind} would not be trained: {kind}.run, or the loss of {self.task.name}, makes "
+                "no use of it. Set requires_grad=False for what is to stay as it is"
+            )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write all that is needed to go on exactly as without a stop; the file appears whole or not at all."""
+        frozen = [[n for n, p in net.named_parameters() if not p.requires_grad] for net in self.nets]
+        kept = {
+            "nets": [[type(n).__name__, plain(n.settings()), held] for n, held in zip(self.nets, frozen, strict=True)],
+            "tasks": self._told(),
+            "settings": plain(self.settings) | {"diverged": self.diverged},
+            "theta": self.stack.theta.detach(),
+            "adam": self._adam.state_dict(),
+            "generators": [generator.get_state() for generator in self._generators],
+            "done": [self.step, self.seconds, self._losses, self._norms, self._shares, self._lost_at],
+            "rest": None if self._rest is None else [vars(self._rest[0]), *self._rest[1:]],
+        }
+        part = Path(f"{os.fspath(path)}.part")
+        torch.save(kept, part)
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, task: Task | Sequence[Task], kinds: Sequence[type[Net]] = ()) -> Trainer:
+        """What `save` wrote, with nets of its own (`nets`), to go on by `run`. Nothing but numbers and text is read.
+
+        task: the same as before, which the file does not hold. kinds: of nets, if they are not among the library's.
+        """
+        kept = torch.load(path, weights_only=True)
+        theta = kept["theta"]
+        nets = [rebuilt(name, settings, kinds).to(theta) for name, settings, _ in kept["nets"]]
+        for net, (_, _, frozen) in zip(nets, kept["nets"], strict=True):
+            for name in frozen:
+                net.get_parameter(name).requires_grad_(False)
+        trainer = cls(nets, task, **kept["settings"])
+        if (told := trainer._told()) != kept["tasks"]:
+            raise ValueError(f"{path} was trained on {kept['tasks'][0]}, not on {told[0]}")
+        with torch.no_grad():
+            trainer.stack.theta.copy_(theta)
+        trainer._adam.load_state_dict(kept["adam"])
+        for generator, state in zip(trainer._generators, kept["generators"], strict=True):
+            generator.set_state(state)
+        trainer.step, trainer.seconds, trainer._losses, trainer._norms, trainer._shares, trainer._lost_at = kept["done"]
+        trainer._rest = kept["rest"] and (Batch(**kept["rest"][0]), *kept["rest"][1:])
+        return trainer
+
+    def _told(self) -> list[str]:
+        return [f"{task.name} {plain(task.settings())}" for task in self.tasks]
+
+
 def fit(
-    nets: ALRNN | Sequence[ALRNN],
-    task: Task,
+    nets: Net | Sequence[Net],
+    task: Task | Sequence[Task],
     steps: int = 1000,
     batch_size: int = 64,
-    lr: float = 5e-3,
+    lr: float | Sequence[float] = 5e-3,
     warmup: float = 0.05,
     schedule: Literal["cosine", "constant"] = "cosine",
     clip: float = 0.1,
@@ -96,226 +380,79 @@ def fit(
     regularised: int | None = None,
     diverged: Literal["raise", "drop"] = "raise",
     progress: bool = True,
+    window: int | None = None,
+    device: str | torch.device | None = None,
+    every: int = 0,
+    on_step: Callable[[Trainer], object] | None = None,
 ) -> History:
     """Train nets in place by Adam, all in one pass; each sees the data stream of its own seed.
 
     Training nets together equals training each alone: losses, clipping and Adam's moments are per net, and nets of one
-    seed see the same data whatever their P. Weights with requires_grad = False stay as they are.
+    seed see the same data whatever their P. Weights with requires_grad = False stay as they are. Each call begins the
+    streams anew: for training in parts take a `Trainer`.
 
     Args:
-        nets: one net or a list with equal sizes, dtype and device, any P.
+        nets: one net, or a list of one kind with equal sizes, dtype and device, any P.
+        task: one for all, or one for each net, of one class (folds of one data set, say).
         steps: of Adam. batch_size: sequences a step, for each net.
-        lr: peak learning rate. warmup: share of the steps with rising rate. schedule: what follows.
-        clip: largest gradient norm per net; infinity for no clipping.
+        lr: peak learning rate, of all nets or one for each. warmup: share of the steps with rising rate.
+        schedule: what follows. clip: largest gradient norm per net; infinity for no clipping.
         tau: strength of manifold-attractor regularisation. regularised: on how many units, M // 2 by default.
         diverged: what to do when a net's loss or gradient is not finite: stop, or go on and leave it as it is.
-        progress: show a progress bar.
+        progress: show a progress bar with the median loss.
+        window: truncated backpropagation for tasks with a target at every step: sequences are read in windows of so
+            many steps, one step of Adam each, and the state, but no gradient, is carried from one to the next.
+        device: where to train; by default where the nets are. They stay there.
+        every: steps between two calls of on_step.
+        on_step: on_step(trainer) is called after every `every` steps and after the last one, to look, save or validate
+            (`EarlyStopping`); if it returns True, training stops, and the nets get what is trained by then.
 
-    Weights are written back at the end: a call that fails or is interrupted leaves all nets as they were.
-
-    Raises:
-        DivergedError: with step, net and seed; all nets are then as before the call.
-        ValueError: nets that do not fit the task or each other, or settings out of range.
-    """
-    settings = locals()
-    nets = [nets] if isinstance(nets, ALRNN) else list(nets)
-    ensemble = Ensemble(nets)
-    _check_sizes(nets, task)
-    _check_settings(settings)
-    units = _regularised(regularised, nets[0].hidden_size)
-    seeds = sorted({net.seed for net in nets})
-    generators = [torch.Generator().manual_seed(TRAINING + seed) for seed in seeds]
-    stream = torch.tensor([seeds.index(net.seed) for net in nets])
-    adam = torch.optim.Adam([ensemble.theta], lr=lr, fused=True)
-    losses: list[Tensor] = []
-    norms: list[Tensor] = []
-    rates: list[float] = []
-    lost: dict[int, int] = {}
-    start = time.perf_counter()
-    for step in tqdm(range(steps), desc=f"{len(nets)} nets", leave=False, **({} if progress else {"disable": True})):
-        batches = [task.sample(batch_size, generator) for generator in generators]
-        batch = (batches[0] if len(seeds) == 1 else Batch.per_net(batches, stream)).to(ensemble.lower)
-        y, _ = ensemble(batch.s, last=batch.last)
-        objective = loss = task.loss(y, batch)
-        if tau > 0:
-            p = ensemble.parts()
-            objective = loss + tau * manifold_attractor(p["A"], p["W"], p["h"], units)
-        ensemble.theta.grad = None
-        objective.sum().backward()
-        grad = ensemble.theta.grad
-        assert grad is not None
-        grad.mul_(ensemble.trainable)
-        norm = grad.norm(dim=1)
-        finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
-        if not finite.all():
-            for k in (~finite).nonzero().ravel().tolist():
-                if diverged == "raise":
-                    raise DivergedError(step, k, nets[k].seed, nets[k].nonlinear_size)
-                lost.setdefault(k, step)
-        grad.mul_((clip / norm).clamp(max=1)[:, None])
-        if lost:  # no gradient, no momentum: the net stays where it was
-            for tensor in (grad, *(adam.state[ensemble.theta].get(m) for m in ("exp_avg", "exp_avg_sq"))):
-                if tensor is not None:
-                    tensor[list(lost)] = 0.0
-        rates.append(lr * _rate(step, steps, warmup, schedule))
-        adam.param_groups[0]["lr"] = rates[-1]
-        adam.step()
-        losses.append(loss.detach())
-        norms.append(norm)
-    ensemble.write_to(nets)
-    return History(
-        torch.stack(losses).cpu().numpy(),
-        torch.stack(norms).cpu().numpy(),
-        np.array(rates),
-        [net.nonlinear_size for net in nets],
-        [net.seed for net in nets],
-        lost,
-        time.perf_counter() - start,
-    )
-
-
-@torch.no_grad()
-def evaluate(
-    nets: ALRNN | Sequence[ALRNN],
-    task: Task,
-    batch: Batch,
-    chunk: int = 500,
-    score: Callable[[Tensor, Batch], Tensor] | None = None,
-) -> Tensor:
-    """The score of each net on one batch, (K,): `task.score` or another one; run `chunk` sequences at a time.
+    Weights are written back at the end: a call that fails or is interrupted leaves all nets as they were. What was
+    trained up to there is on the error: error.trainer has the history, and error.trainer.write() puts it in the nets.
 
     Raises:
-        ValueError: nets that do not fit the task or each other, or a batch that does not fit the nets.
+        DivergedError: with step, net, seed and trainer.
+        ValueError, TypeError: nets or tasks that do not fit each other, a batch or loss that is not what the task says,
+            nets that cannot be trained in one pass (`alrnn.nets.Stack`), or settings out of range.
     """
-    nets = [nets] if isinstance(nets, ALRNN) else list(nets)
-    ensemble, chunk = Ensemble(nets), integer("chunk", chunk, 1)
-    _check_sizes(nets, task)
-    batch = batch.to(ensemble.lower)
-    trials = batch.weight.dim() - 2  # the dimension that counts them
-    y = [ensemble(s, last=batch.last)[0] for s in batch.s.split(chunk, dim=trials)]
-    return (score or task.score)(torch.cat(y, dim=1), batch)
+    given = locals()
+    trainer = Trainer(nets, task, diverged, device, **{name: given[name] for name in DEFAULTS})  # type: ignore[misc]
+    trainer.run(every=every, on_step=on_step, progress=progress)
+    trainer.write()
+    return trainer.history
 
 
 @dataclass
-class Sweep:
-    """A trained P x seed sweep.
+class EarlyStopping:
+    """For `on_step`: stop when no net's main validation score has become better in `patience` looks.
 
-    table: one row per net: all settings (see `describe`), train_loss (mean of the last 5% of steps), validation and
-        test score, also *_sequence where the task scores whole sequences, diverged (step or missing), seconds (of the
-        whole sweep / number of nets), version.
-    nets: in the order of the rows. history: of all nets; None where loaded from a file.
+    Each net ends with the weights of its best look. n: how many held-out sequences are looked at; all by default.
+    best: (K,), the score of that look. step: (K,), when it was.
     """
 
-    table: pd.DataFrame
-    nets: list[ALRNN]
-    history: History | None = None
+    patience: int = 10
+    n: int | None = None
+    best: np.ndarray = field(default_factory=lambda: np.zeros(0), init=False)
+    step: np.ndarray = field(default_factory=lambda: np.zeros(0, int), init=False)
+    idle: int = field(default=0, init=False, repr=False)  # looks since a net became better
+    kept: Tensor = field(default_factory=lambda: torch.zeros(0), init=False, repr=False)
 
-    def net(self, P: int, seed: int) -> ALRNN:
-        """The net with this P and seed; KeyError if there is none."""
-        found = [n for n in self.nets if n.nonlinear_size == P and n.seed == seed]
-        if not found:
-            raise KeyError(f"no net with P={P} and seed={seed} in this sweep")
-        return found[0]
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write table and weights to one .npz file."""
-        net = ("input_size", "hidden_size", "nonlinear_size", "output_size", "seed")
-        nets = [{name: getattr(n, name) for name in net} | {"init": asdict(n.init)} for n in self.nets]
-        table = self.table.astype(object).where(self.table.notna(), None).to_dict("list")  # None: missing
-        parts = nets, table, self.table.dtypes.astype(str).to_dict()
-        text = np.array([json.dumps(x, default=np.generic.item) for x in parts])
-        with open(path, "wb") as file:
-            np.savez(file, text=text, theta=Ensemble(self.nets).theta.detach().cpu().numpy())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> Sweep:
-        """Read what `save` wrote. Nothing is unpickled."""
-        with np.load(path, allow_pickle=False) as file:
-            theta, text = torch.from_numpy(file["theta"]), [json.loads(x) for x in file["text"].tolist()]
-        nets = []
-        for net in text[0]:
-            start: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in net["init"].items()}
-            nets.append(ALRNN(**net | {"init": Init(**start)}).to(theta.dtype))
-        ensemble = Ensemble(nets)
-        with torch.no_grad():
-            ensemble.theta.copy_(theta)
-        ensemble.write_to(nets)
-        return cls(pd.DataFrame(text[1]).astype(text[2]), nets)
+    def __call__(self, trainer: Trainer) -> bool:
+        score, theta = next(iter(trainer.scores("validation", self.n).values())), trainer.stack.theta.data
+        if not len(self.best):
+            self.best, self.step, self.kept = np.full(len(score), np.nan), np.zeros(len(score), int), theta.clone()
+        better = score > self.best if trainer.task.better == "higher" else score < self.best
+        better |= np.isnan(self.best) & ~np.isnan(score)
+        self.best, self.step = np.where(better, score, self.best), np.where(better, trainer.step, self.step)
+        self.kept[better] = theta[better]
+        self.idle = 0 if better.any() else self.idle + 1
+        stop = self.idle >= self.patience
+        if stop or trainer.step == trainer.settings["steps"]:
+            theta.copy_(self.kept)
+        return stop
 
 
-def sweep(
-    task: Task,
-    hidden_size: int,
-    nonlinear_sizes: Iterable[int],
-    seeds: int | Iterable[int] = 10,
-    init: str | Init = "slow",
-    **settings: Any,
-) -> Sweep:
-    """Train one net for each P and seed, all in one pass, and score them on the held-out sets.
-
-    Args:
-        hidden_size: M. nonlinear_sizes: the values of P. init: of every net, as for `ALRNN`.
-        seeds: a number of seeds, 0, 1, ..., or the seeds themselves.
-        settings: of `fit`.
-
-    Raises:
-        ValueError: no P or no seeds, or one twice; else as `fit` and `ALRNN`.
-        DivergedError: as `fit`; with diverged="drop" such nets stay in the table and say so there.
-    """
-    sizes = list(nonlinear_sizes)
-    seeds = list(seeds) if isinstance(seeds, Iterable) else list(range(seeds))
-    for name, values in (("P", sizes), ("seed", seeds)):
-        if not values or len(set(values)) < len(values):
-            raise ValueError(f"a sweep needs at least one {name} and each only once, got {values}")
-    nets = [
-        ALRNN(task.input_size, hidden_size, P, task.output_size, seed=seed, init=init) for P in sizes for seed in seeds
-    ]
-    history = fit(nets, task, **settings)
-    tail = max(1, len(history.loss) // 20)
-    table = pd.DataFrame([describe(task, hidden_size, n.nonlinear_size, n.seed, n.init, **settings) for n in nets])
-    table["train_loss"] = history.loss[-tail:].mean(0, dtype=float)
-    for split in HELD_OUT:
-        batch = task.held_out(split)
-        table[split] = evaluate(nets, task, batch).double().cpu().numpy()
-        if sequence := getattr(task, "score_sequence", None):
-            table[f"{split}_sequence"] = evaluate(nets, task, batch, score=sequence).double().cpu().numpy()
-    table["diverged"] = pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64")
-    table["seconds"] = history.seconds / len(nets)
-    table["version"] = __version__
-    return Sweep(table, nets, history)
-
-
-def describe(
-    task: Task, hidden_size: int, nonlinear_size: int, seed: int, init: str | Init = "slow", **settings: Any
-) -> dict[str, Any]:
-    """All that decides how a net of a sweep comes out, by column: model, task and task_*, M, P, parameters (their
-    number), seed, init and init_*, the settings of `fit`. Missing ones are filled in, lists are given as text.
-    """
-    M, P, N, O = hidden_size, nonlinear_size, task.input_size, task.output_size  # noqa: E741
-    start = asdict(Init(init) if isinstance(init, str) else init)  # type: ignore[arg-type]
-    start["units"] = M if start["units"] is None else start["units"]
-    used = {k: v.default for k, v in inspect.signature(fit).parameters.items() if v.default is not v.empty}
-    if unknown := settings.keys() - used:
-        raise TypeError(f"fit has no settings {', '.join(sorted(unknown))}")
-    used |= settings
-    _check_settings(used)
-    used["regularised"] = _regularised(used["regularised"], M)
-    row = {
-        "model": "alrnn",
-        "task": task.name,
-        **{f"task_{name}": value for name, value in task.settings().items()},
-        "M": M,
-        "P": P,
-        "parameters": M * (M + N + 1) + P + O * (M + 1),
-        "seed": seed,
-        "init": start.pop("kind"),
-        **{f"init_{name}": value for name, value in start.items()},
-        **{name: value for name, value in used.items() if name not in ("progress", "diverged")},
-    }
-    return {name: str(tuple(v)) if isinstance(v, (tuple, list)) else v for name, v in row.items()}
-
-
-def _rate(step: int, steps: int, warmup: float, schedule: str) -> float:
+def share(step: int, steps: int, warmup: float, schedule: str) -> float:
     """Share of the peak learning rate at this step: a linear rise, then constant or a half cosine to 0."""
     rise = max(1, round(warmup * steps))
     if step < rise:
@@ -323,27 +460,44 @@ def _rate(step: int, steps: int, warmup: float, schedule: str) -> float:
     return 1.0 if schedule == "constant" else (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
 
-def _regularised(units: int | None, M: int) -> int:
+def regularised_units(units: int | None, M: int) -> int:
+    """On how many of M units the penalty is."""
     return M // 2 if units is None else integer("regularised", units, 0, M, "hidden_size")
 
 
-def _check_sizes(nets: Sequence[ALRNN], task: Task) -> None:
-    expected, sizes = (task.input_size, task.output_size), (nets[0].input_size, nets[0].output_size)
-    if sizes != expected:
-        raise ValueError(f"{task.name} has input and output size {expected}, the nets {sizes}")
-
-
-def _check_settings(settings: dict[str, Any]) -> None:
+def check_settings(nets: Sequence[Net], given: Settings) -> dict[str, Any]:
+    """All settings of `fit` that decide how nets come out, those not given by default; refused if out of range."""
+    if unknown := given.keys() - DEFAULTS.keys():
+        raise TypeError(f"fit has no settings {', '.join(sorted(unknown))}")
+    used: dict[str, Any] = {**DEFAULTS, **given}
     for name in ("steps", "batch_size"):
-        integer(name, settings[name], 1)
-    if not 0 < settings["lr"] < math.inf:
-        raise ValueError(f"lr must be above 0 and finite, got {settings['lr']!r}")
-    if not settings["clip"] > 0:
-        raise ValueError(f"clip must be above 0, got {settings['clip']!r}")
-    if not 0 <= settings["tau"] < math.inf:
-        raise ValueError(f"tau must be at least 0 and finite, got {settings['tau']!r}")
-    if not 0 <= settings["warmup"] <= 1:
-        raise ValueError(f"warmup must be between 0 and 1, got {settings['warmup']!r}")
-    for name, allowed in {"schedule": ("cosine", "constant"), "diverged": ("raise", "drop")}.items():
-        if settings[name] not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, got {settings[name]!r}")
+        used[name] = integer(name, used[name], 1)
+    rates = [used["lr"]] if isinstance(used["lr"], (float, int)) else used["lr"]
+    if isinstance(rates, str) or not isinstance(rates, Sequence | np.ndarray) or len(rates) not in (1, len(nets)):
+        raise ValueError(f"lr must be a number, or one for each of the {len(nets)} nets, got {used['lr']!r}")
+    numbers = [("lr", rate) for rate in rates] + [(name, used[name]) for name in ("clip", "tau", "warmup")]
+    for name, value in numbers:
+        if isinstance(value, str) or not isinstance(value, float | int | np.number):
+            raise ValueError(f"{name} must be a number, got {value!r}")
+    used["lr"] = float(rates[0]) if len(rates) == 1 else [float(rate) for rate in rates]
+    if not all(0 < rate < math.inf for rate in rates):
+        raise ValueError(f"lr must be above 0 and finite, got {used['lr']!r}")
+    if not used["clip"] > 0:
+        raise ValueError(f"clip must be above 0, got {used['clip']!r}")
+    if not 0 <= used["tau"] < math.inf:
+        raise ValueError(f"tau must be at least 0 and finite, got {used['tau']!r}")
+    if used["tau"] > 0 and not nets[0].maps:
+        raise ValueError(f"tau is for nets with an almost-linear recurrence, {type(nets[0]).__name__} has none")
+    if not 0 <= used["warmup"] <= 1:
+        raise ValueError(f"warmup must be between 0 and 1, got {used['warmup']!r}")
+    if used["schedule"] not in ("cosine", "constant"):
+        raise ValueError(f"schedule must be one of ('cosine', 'constant'), got {used['schedule']!r}")
+    if used["window"] is not None:
+        used["window"] = integer("window", used["window"], 1)
+    regularised_units(used["regularised"], nets[0].hidden_size)
+    return used
+
+
+def detached(state: Any) -> Any:
+    """A state to carry on from, without its past."""
+    return state.detach() if isinstance(state, Tensor) else None if state is None else tuple(map(detached, state))

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,8 @@ def solved(
     Raises:
         ValueError: another word for better.
     """
+    from scipy.stats import binomtest
+
     if better not in ("higher", "lower"):
         raise ValueError(f"better must be higher or lower, got {better!r}")
     good = table[score] > threshold if better == "higher" else table[score] < threshold

@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from . import kernel
 from ..checks import check_recurrence
+from . import kernel
 
 
 def phi(z: Tensor, lower: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from .fixed_points import Cycle, FixedPoint, cycles, fixed_points
 from ..nets.almost_linear import ALRNN
+from .fixed_points import Cycle, FixedPoint, cycles, fixed_points
 from .modes import (
     Alignment,
     Components,

@@ -1,9 +1,10 @@
 """The tasks, one file each: what is sampled, the target, the loss, the score, the chance level."""
 
 from .adding import Adding
-from .base import Batch, Task
+from .base import Batch, Recorded, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
+from .losses import Head, Score
 from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
 from .spoken import SpokenDigits
@@ -13,7 +14,10 @@ __all__ = [
     "Batch",
     "FixedCopy",
     "GeneratedSentiment",
+    "Head",
+    "Recorded",
     "RuleInversion",
+    "Score",
     "Sentiment",
     "SequentialMNIST",
     "SpokenDigits",

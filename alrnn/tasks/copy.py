@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from ..checks import integer
 from .base import Batch, Task
+from .losses import Score
 
 
 class _Copy(Task):
@@ -24,10 +25,16 @@ class _Copy(Task):
         self.chance = 1 / self.alphabet
         self.sequence_chance = self.alphabet**-self.symbols
 
+    def scores(self, output, batch: Batch) -> dict[str, Score]:
+        """Of symbols, "accuracy", and of whole sequences recalled without one error, "sequence"."""
+        y = batch.read(output if isinstance(output, Tensor) else output.y)
+        right = ((y.argmax(-1) == batch.target) | (batch.weight == 0)).all(-1)
+        count = torch.full(right.shape[:-1], right.shape[-1], dtype=torch.float64, device=right.device)
+        return super().scores(output, batch) | {"sequence": Score(right.sum(-1, dtype=torch.float64), count, "higher")}
+
     def score_sequence(self, y: Tensor, batch: Batch) -> Tensor:
         """The share of sequences recalled without one error; y as for `loss`, (B, T, O) -> (), (K, B, T, O) -> (K,)."""
-        right = (y[..., -batch.last :, :].argmax(-1) == batch.target) | (batch.weight == 0)
-        return right.all(-1).to(y.dtype).mean(-1)
+        return self.scores(y, batch)["sequence"].value
 
 
 class FixedCopy(_Copy):

@@ -16,9 +16,9 @@ SPLITS = {"train": 180, "validation": 40, "test": 80}  # recordings of each digi
 class SpokenDigits(Recorded):
     """A recording as a sequence of 13 MFCCs a frame, the digit (0-9) asked for after its own last frame.
 
-    Recordings start at step 0 and have different lengths. Each is read out `blank` steps after its true end, where
-    `weight` is 1; what follows, up to T = frames + blank, is zeros that cannot reach back to that step. So no score
-    depends on the padding or on the other recordings in the batch.
+    Recordings start at step 0 and have different lengths. Each is read out `blank` steps after its true end (`at`);
+    what follows, up to T = frames + blank, is zeros that cannot reach back to that step. So no score depends on the
+    padding or on the other recordings in the batch.
 
     Args:
         frames: of a longer recording only the last `frames` are kept, at most 92; 40 cuts one in 150.
@@ -63,27 +63,11 @@ class SpokenDigits(Recorded):
         batch.s += self.noise * torch.randn(batch.s.shape, generator=generator) * spoken[..., None]
         return batch
 
-    def loss(self, y: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy (nats) at the readouts; as in `Task`, but other steps are left out before, not after."""
-        return super().loss(*_at_end(y, batch))
-
-    def score(self, y: Tensor, batch: Batch) -> Tensor:
-        """Share of recordings whose digit is named at their readout."""
-        return super().score(*_at_end(y, batch))
-
     def _batch(self, split: str, index: Tensor) -> Batch:
-        # s (n, T, 13); target (n, T), the digit; weight (n, T), 1 at the readout, else 0; info: label (n,), length (n,)
+        # s (n, T, 13); target (n, 1), the digit; at (n, 1), the readout; info: label (n,), length (n,)
         s, length, label = (x[index] for x in self.parts[split])
-        end = length - 1 + self.blank
-        weight = torch.zeros(s.shape[:2]).scatter_(1, end[:, None], 1.0)
-        return Batch(s, label[:, None].repeat(1, s.shape[1]), weight, {"label": label, "length": length})
-
-
-def _at_end(y: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
-    """Outputs and batch at each recording's readout only: y (..., T, O) -> (..., 1, O), L = 1."""
-    end = batch.weight.argmax(-1, keepdim=True)
-    here = end[..., None].expand(*y.shape[:-2], 1, y.shape[-1])
-    return y.gather(-2, here), Batch(batch.s, batch.target.gather(-1, end), batch.weight.gather(-1, end))
+        end = length[:, None] - 1 + self.blank
+        return Batch(s, label[:, None], torch.ones(len(s), 1), {"label": label, "length": length}, at=end)
 
 
 def _splits(labels: np.ndarray, clips: int | None) -> dict[str, np.ndarray]:

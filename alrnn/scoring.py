@@ -1,0 +1,97 @@
+"""Scores of K nets of a kind in one pass; nothing holds all outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .checks import integer
+from .nets import Net, Stack
+from .tasks import Batch, Score, Task
+from .tasks.check import check_batch, check_task
+
+CHUNK = 1 << 26  # bytes of outputs and states held at once
+
+
+def as_list(nets: Net | Sequence[Net]) -> list[Net]:
+    """One net or several as a list."""
+    return [nets] if isinstance(nets, nn.Module) else list(nets)
+
+
+def check_tasks(nets: Sequence[Net], task: Task | Sequence[Task]) -> list[Task]:
+    """The task of each net, one for all or one for each; refused where they do not fit the nets or each other."""
+    tasks = list(task) if isinstance(task, Sequence) else [task] * len(nets)
+    for one in tasks:
+        check_task(one)
+    if len(tasks) != len(nets) or len({type(one) for one in tasks}) > 1:
+        raise ValueError(f"there must be one task, or one of the same class for each of {len(nets)} nets, got {tasks}")
+    for one, net in zip(tasks, nets, strict=True):
+        expected, sizes = (one.input_size, one.output_size), (net.input_size, net.output_size)
+        if sizes != expected:
+            raise ValueError(f"{one.name} has input and output size {expected}, the nets {sizes}")
+    return tasks
+
+
+@torch.no_grad()
+def scores(
+    nets: Net | Sequence[Net] | Stack, task: Task, batch: Batch, chunk: int | None = None, window: int | None = None
+) -> dict[str, Score]:
+    """The scores of each net on one batch, by name, the task's main one first; each is a sum and a count, (K,).
+
+    It runs `chunk` sequences at a time, by default as many as take some 64 MB (500 at most), and with `window` so many
+    steps at a time, the state carried on.
+
+    Raises:
+        ValueError, TypeError: nets that do not fit the task or each other, or a batch that does not fit them.
+    """
+    stack = _stack(nets, task)
+    if not isinstance(batch, Batch) or not batch.stacked:
+        check_batch(batch, task)
+    size = _chunk(stack, task, batch, window) if chunk is None else integer("chunk", chunk, 1)
+    total: dict[str, Score] = {}
+    for part in batch.split(size):
+        part, state = part.to(stack.theta), None
+        for start in range(0, part.steps, window or part.steps):
+            piece = part if window is None else part.window(start, min(start + window, part.steps))
+            output = stack.predict(piece, state)
+            state, found = output.state, task.scores(output, piece)
+            total = {name: total[name] + score for name, score in found.items()} if total else found
+    return total
+
+
+@torch.no_grad()
+def evaluate(
+    nets: Net | Sequence[Net] | Stack,
+    task: Task,
+    batch: Batch,
+    chunk: int | None = None,
+    score: Callable[[Tensor, Batch], Tensor] | None = None,
+) -> Tensor:
+    """The main score of each net on one batch, (K,), float64; `scores` gives all of them, and says what is refused.
+
+    score: another one, a function of all outputs (K, B, L, O) and the batch, all of which are then held at once.
+    """
+    if score is None:
+        return next(iter(scores(nets, task, batch, chunk).values())).value
+    stack = _stack(nets, task)
+    batch = batch.to(stack.theta)
+    return score(torch.cat([stack.predict(part).y for part in batch.split(chunk or 500)], dim=1), batch)
+
+
+def _stack(nets: Net | Sequence[Net] | Stack, task: Task) -> Stack:
+    if isinstance(nets, Stack):
+        return nets
+    nets = as_list(nets)
+    stack = Stack(nets)
+    check_tasks(nets, task)
+    return stack
+
+
+def _chunk(stack: Stack, task: Task, batch: Batch, window: int | None = None) -> int:
+    """How many sequences to run at a time."""
+    all_steps = batch.at is not None or not batch.s.is_floating_point()
+    steps = min(batch.steps if all_steps else batch.last, window or batch.steps)
+    each = len(stack.theta) * (steps * stack.hidden_size + min(batch.last, steps) * task.output_size)
+    return max(1, min(500, CHUNK // (4 * each * stack.theta.element_size())))

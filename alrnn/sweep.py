@@ -1,0 +1,195 @@
+"""Sweeps: nets of each P and seed (and learning rate) in one pass, their scores in a table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import __version__
+from .nets import ALRNN, Init, Net, Stack, plain, rebuilt
+from .scoring import scores
+from .tasks import Task
+from .tasks.base import HELD_OUT
+from .tasks.check import check_task
+from .train import History, Settings, check_settings, fit, regularised_units
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Sweep", "describe", "sweep"]
+_HISTORY = ("loss", "grad_norm", "lr")
+
+
+@dataclass
+class Sweep:
+    """A trained P x seed sweep.
+
+    table: one row per net: all settings (see `describe`), train_loss (mean of the last 5% of steps), validation and
+        test score, and *_NAME for each other score of the task, diverged (step or missing), seconds (of the whole sweep
+        / number of nets), version.
+    nets: in the order of the rows. history: of all nets; None if it was loaded from a file of version 0.1.0.
+    """
+
+    table: pd.DataFrame
+    nets: list[Net]
+    history: History | None = None
+
+    def net(self, P: int, seed: int, lr: float | None = None) -> Any:
+        """The net with this P and seed (and rate, where there are several); KeyError unless there is just one."""
+        rows = (self.table["P"] == P) & (self.table["seed"] == seed)
+        rows &= True if lr is None else self.table["lr"] == lr
+        found = np.flatnonzero(rows)
+        if len(found) != 1:
+            which = f"P={P} and seed={seed}" + (f" and lr={lr}" if lr is not None else "")
+            raise KeyError(f"{'no net' if not len(found) else 'more than one net'} with {which} in this sweep")
+        return self.nets[found[0]]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write table, weights and history to one .npz file."""
+        nets = [[type(net).__name__, plain(net.settings())] for net in self.nets]
+        table = self.table.astype(object).where(self.table.notna(), None).to_dict("list")  # None: missing
+        past = self.history
+        facts = None if past is None else [past.P, past.seed, list(past.diverged.items()), past.seconds]
+        parts = nets, table, self.table.dtypes.astype(str).to_dict(), facts
+        text = np.array([json.dumps(x, default=np.generic.item) for x in parts])
+        arrays = {} if past is None else {name: getattr(past, name) for name in _HISTORY}
+        with open(path, "wb") as file:
+            np.savez(file, text=text, theta=Stack(self.nets).theta.detach().cpu().numpy(), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, kinds: Sequence[type[Net]] = ()) -> Sweep:
+        """Read what `save` wrote. Nothing is unpickled. kinds: of nets, if they are not among the library's.
+
+        Raises:
+            ValueError: the file is no saved sweep.
+        """
+        import pandas as pd
+
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                theta, text = torch.from_numpy(file["theta"]), [json.loads(x) for x in file["text"].tolist()]
+                arrays = {name: file[name] for name in _HISTORY if name in file}
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{os.fspath(path)} is no saved sweep: {error}") from None
+        given = [net if isinstance(net, list) else ["ALRNN", net] for net in text[0]]  # 0.1.0 knew one kind only
+        nets = [rebuilt(kind, settings, kinds).to(theta.dtype) for kind, settings in given]
+        stack, history = Stack(nets), None
+        with torch.no_grad():
+            stack.theta.copy_(theta)
+        stack.write_to(nets)
+        if arrays:
+            P, seed, diverged, seconds = text[3]
+            history = History(**arrays, P=P, seed=seed, diverged=dict(diverged), seconds=seconds)
+        return cls(pd.DataFrame(text[1]).astype(text[2]), nets, history)
+
+    def __repr__(self) -> str:
+        return f"Sweep({len(self.nets)} nets on {self.table['task'].iloc[0]}: see its table, nets and history)"
+
+
+def sweep(
+    task: Task,
+    hidden_size: int,
+    nonlinear_sizes: Iterable[int],
+    seeds: int | Iterable[int] = 10,
+    init: str | Init = "slow",
+    diverged: Literal["raise", "drop"] = "raise",
+    progress: bool = True,
+    device: str | torch.device | None = None,
+    **settings: Unpack[Settings],
+) -> Sweep:
+    """Train one net for each P and seed, all in one pass, and score them on the held-out sets.
+
+    Args:
+        hidden_size: M. nonlinear_sizes: the values of P. init: of every net, as for `ALRNN`.
+        seeds: a number of seeds, 0, 1, ..., or the seeds themselves.
+        diverged, progress, device: as for `fit`. settings: of `fit`; with several rates in `lr` there is one net for
+            each P, seed and rate.
+
+    Raises:
+        ValueError: no P or no seeds, or one twice; else as `fit` and `ALRNN`. What can be known before training is
+            refused before training.
+        DivergedError: as `fit`; with diverged="drop" such nets stay in the table and say so there.
+    """
+    check_task(task)
+    sizes = [nonlinear_sizes] if isinstance(nonlinear_sizes, int) else list(nonlinear_sizes)
+    seeds = list(seeds) if isinstance(seeds, Iterable) else list(range(seeds))
+    given = settings.get("lr", 5e-3)
+    rates = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    for name, values in (("P", sizes), ("seed", seeds), ("lr", rates)):
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"a sweep needs at least one {name} and each only once, got {values}")
+    grid = [(P, seed, rate) for P in sizes for seed in seeds for rate in rates]
+    nets: list[Net] = [ALRNN(task.input_size, hidden_size, P, task.output_size, seed, init) for P, seed, _ in grid]
+    settings["lr"] = [rate for *_, rate in grid] if len(rates) > 1 else rates[0]
+    return run(nets, task, diverged, progress, device, **settings)
+
+
+def run(
+    nets: Sequence[Net],
+    task: Task,
+    diverged: Literal["raise", "drop"] = "raise",
+    progress: bool = True,
+    device: str | torch.device | None = None,
+    **settings: Unpack[Settings],
+) -> Sweep:
+    """Describe, train and score nets of any one kind; arguments as for `sweep`, lr as for `fit`."""
+    import pandas as pd
+
+    nets, used = list(nets), check_settings(nets, settings)
+    rates = used["lr"] if isinstance(used["lr"], list) else [used["lr"]] * len(nets)
+    rows = [describe(net, task, **{**settings, "lr": rate}) for net, rate in zip(nets, rates, strict=True)]
+    held_out = {split: task.held_out(split) for split in HELD_OUT}
+    stack = Stack(nets).to(device)
+    for batch in held_out.values():  # what can fail fails before training
+        scores(stack, task, batch[: min(2, len(batch))])
+    history = fit(nets, task, diverged=diverged, progress=progress, device=device, **settings)
+    tail = max(1, len(history.loss) // 20)
+    table = pd.DataFrame(rows)
+    table["train_loss"] = history.loss[-tail:].mean(0, dtype=float)
+    stack = Stack(nets).to(device)
+    for split, batch in held_out.items():
+        for i, (name, score) in enumerate(scores(stack, task, batch, window=settings.get("window")).items()):
+            table[f"{split}_{name}" if i else split] = score.value.cpu().numpy()
+    table["diverged"] = pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64")
+    table["seconds"] = history.seconds / len(nets)
+    table["version"] = __version__
+    return Sweep(table, nets, history)
+
+
+def describe(net: Net, task: Task, **settings: Unpack[Settings]) -> dict[str, Any]:
+    """All that decides how a net of a sweep comes out, by column: model, task and task_*, M, P, parameters (their
+    number), seed, init and init_* and so on, as its kind has them, and the settings of `fit`. Missing ones are filled
+    in, lists are given as text, arrays by shape and hash.
+    """
+    used = check_settings([net], settings)
+    used["regularised"] = regularised_units(used["regularised"], net.hidden_size)
+    absent = () if net.maps else ("tau", "regularised")
+    absent += () if used["window"] else ("window",)  # rows of sweeps without windows are what they were before
+    row = {
+        "model": net.kind,
+        "task": task.name,
+        **{f"task_{name}": value for name, value in task.settings().items()},
+        **net.describe(),
+        **{name: value for name, value in used.items() if name not in absent},
+    }
+    return {name: _text(value) for name, value in row.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:12]
+        return f"array {value.shape} {value.dtype} {digest}"
+    if isinstance(value, (tuple, list)):
+        return str(tuple(_text(v) for v in value))
+    plain_ones = (bool, int, float, str, np.generic)
+    return value if isinstance(value, plain_ones) or value is None else str(value)
