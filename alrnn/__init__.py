@@ -17,30 +17,9 @@ if TYPE_CHECKING:
     from . import plots as plots
     from .experiments import statistics
 
-__all__ = [
-    "ALRNN",
-    "DivergedError",
-    "Ensemble",
-    "History",
-    "Init",
-    "Net",
-    "Output",
-    "Stack",
-    "Sweep",
-    "Trainer",
-    "datasets",
-    "evaluate",
-    "experiments",
-    "fit",
-    "nets",
-    "nn",
-    "recurrence",
-    "regions",
-    "statistics",
-    "sweep",
-    "tasks",
-    "theory",
-]
+__all__ = ["ALRNN", "DivergedError", "Ensemble", "History", "Init", "Net", "Output", "Stack", "Sweep", "Trainer"]
+__all__ += ["datasets", "evaluate", "experiments", "fit", "nets", "nn", "recurrence", "regions", "statistics", "sweep"]
+__all__ += ["tasks", "theory"]
 
 # Imported when first asked for, as they need what would double the time of `import alrnn`. `import *` leaves out those
 # that need [plots].

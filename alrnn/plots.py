@@ -34,25 +34,8 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(f"alrnn.plots needs {error.name}: install alrnn[plots]") from error
 
-__all__ = [
-    "FLOOR",
-    "LINEAR",
-    "REGIONS",
-    "STYLE",
-    "colour",
-    "few_colours",
-    "loss_curves",
-    "palette",
-    "phase_portrait",
-    "picture",
-    "region_graph",
-    "score_against_P",
-    "show",
-    "spectrum",
-    "style",
-    "trajectory",
-    "use",
-]
+__all__ = ["FLOOR", "LINEAR", "REGIONS", "STYLE", "colour", "few_colours", "palette", "picture", "show", "style", "use"]
+__all__ += ["loss_curves", "phase_portrait", "region_graph", "score_against_P", "spectrum", "trajectory"]
 __dir__ = __all__.copy  # dir() shows what is public
 
 LINEAR = "#D55E00"  # P = 0, and everything linear

@@ -5,6 +5,7 @@ Faults are made with small data sets of the tests' own and a server on this mach
 
 import gzip
 import hashlib
+import importlib
 import io
 import os
 import pickle
@@ -19,12 +20,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from alrnn import datasets
-from alrnn.datasets import DataError, DataFile, DataSet
+from alrnn.datasets import DataError, DataFile, DataSet, readers
+
+fetching = importlib.import_module("alrnn.datasets.fetch")  # the module; `datasets.fetch` is its function
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTENT = bytes(range(256)) * 64
@@ -88,8 +92,8 @@ def places(tmp_path, monkeypatch) -> dict[str, Path]:
     places = {name: tmp_path / name for name in ("alrnn", "local", "cache")}
     (places["alrnn"] / "data").mkdir(parents=True)
     places["local"].mkdir()
-    monkeypatch.setattr(datasets, "__file__", str(places["alrnn"] / "datasets.py"))
-    monkeypatch.setattr(datasets.pooch, "os_cache", lambda name: places["cache"])
+    monkeypatch.setattr(fetching, "__file__", str(places["alrnn"] / "datasets" / "fetch.py"))
+    monkeypatch.setattr(pooch, "os_cache", lambda name: places["cache"])
     monkeypatch.setenv("ALRNN_DATA", str(places["local"]))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return {"bundled": places["alrnn"] / "data", "local": places["local"], "cache": places["cache"]}
@@ -206,10 +210,10 @@ def test_describe_lists_what_is_where(places):
 
 
 def test_bundled_folder_beside_the_package(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "__file__", str(tmp_path / "alrnn" / "datasets.py"))
-    assert datasets._folders()["bundled"] == tmp_path / "data"  # a checkout
+    monkeypatch.setattr(fetching, "__file__", str(tmp_path / "alrnn" / "datasets" / "fetch.py"))
+    assert fetching.folders()["bundled"] == tmp_path / "data"  # a checkout
     (tmp_path / "alrnn" / "data").mkdir(parents=True)
-    assert datasets._folders()["bundled"] == tmp_path / "alrnn" / "data"  # an installed wheel
+    assert fetching.folders()["bundled"] == tmp_path / "alrnn" / "data"  # an installed wheel
 
 
 @pytest.mark.parametrize("load", [datasets.mnist, datasets.imdb])
@@ -229,7 +233,7 @@ def test_unknown_name():
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=5)))
 def test_read_idx(array):
     raw = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
-    read = datasets._read_idx(raw)
+    read = readers._read_idx(raw)
     assert np.array_equal(read, array) and read.shape == array.shape and read.dtype == np.uint8
 
 
@@ -334,7 +338,7 @@ def test_imdb_trusts_no_path_and_follows_no_link(places, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("archive", "reason"),
     [
-        (tar(*REVIEWS, member("aclImdb/train/neg/1_1.txt", bytes(datasets.LARGEST_REVIEW + 1))), "far more than any"),
+        (tar(*REVIEWS, member("aclImdb/train/neg/1_1.txt", bytes(readers.LARGEST_REVIEW + 1))), "far more than any"),
         (tar(*REVIEWS, member("aclImdb/train/neg/0_3.txt")), "there twice"),
         (tar(*REVIEWS, member("aclImdb/train/neg/1_1.txt", b"\xff\xfe")), "utf-8"),
         (tar(REVIEWS[-1]), "no reviews"),
@@ -383,10 +387,10 @@ def test_a_recompressed_file_is_as_good(server, places, monkeypatch):
     packed = gzip.compress(CONTENT, 9)
     register(monkeypatch, DataFile("tiny.gz", len(packed), digest, server.url, len(CONTENT)))
     path = put(places["local"] / "tiny.gz", gzip.compress(CONTENT, 1))
-    assert datasets._obtain("tiny", datasets.REGISTRY["tiny"].files[0]) == (path, CONTENT)
+    assert fetching.obtain("tiny", datasets.REGISTRY["tiny"].files[0]) == (path, CONTENT)
     path.unlink()
     server.reply = lambda handler: send(handler, packed)
-    assert datasets._obtain("tiny", datasets.REGISTRY["tiny"].files[0]) == (places["cache"] / "tiny.gz", CONTENT)
+    assert fetching.obtain("tiny", datasets.REGISTRY["tiny"].files[0]) == (places["cache"] / "tiny.gz", CONTENT)
 
 
 def test_the_download_shows_its_progress(tiny, capsys):
@@ -526,8 +530,8 @@ def test_a_read_only_cache(tiny, places):
 def start_fetch(file: DataFile, places: dict[str, Path]) -> subprocess.Popen[bytes]:
     """A process of its own that fetches the file."""
     script = (
-        "import sys; from pathlib import Path; from alrnn import datasets as d\n"
-        "d.pooch.os_cache = lambda name: Path(sys.argv[1])\n"
+        "import sys, pooch; from pathlib import Path; from alrnn import datasets as d\n"
+        "pooch.os_cache = lambda name: Path(sys.argv[1])\n"
         f"d.REGISTRY['tiny'] = d.DataSet('tiny', '', '', '', '', (d.{file!r},))\n"
         "assert d.fetch('tiny') == [Path(sys.argv[1]) / 'sub' / 'tiny.bin']\n"
     )
@@ -580,7 +584,7 @@ def test_an_interrupted_download_leaves_nothing(tiny, places, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(datasets.pooch, "HTTPDownloader", lambda **settings: interrupted)
+        patch.setattr(pooch, "HTTPDownloader", lambda **settings: interrupted)
         datasets.fetch("tiny")
     assert everything_below(places["cache"]) == ["sub"]
     assert datasets.fetch("tiny") == [places["cache"] / tiny.path]  # from its beginning
@@ -598,7 +602,7 @@ def test_what_killed_downloads_left_is_cleared_but_not_what_others_are_loading(t
 def test_results_are_read_from_the_bundled_folder(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "adding.csv").write_text("P,test\n0,0.25\n1,0.5\n")
-    monkeypatch.setattr(datasets, "_folders", lambda: {"bundled": tmp_path})
+    monkeypatch.setattr(readers, "folders", lambda: {"bundled": tmp_path})
     assert datasets.result_tables() == ["adding"]
     assert datasets.results("adding").to_dict("list") == {"P": [0, 1], "test": [0.25, 0.5]}
     with pytest.raises(datasets.DataError, match=r"no results 'copy' .*known are adding"):

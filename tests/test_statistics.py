@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alrnn.statistics import minimal_P, names, solved
+from alrnn.experiments.statistics import minimal_P, names, solved
 
 
 def table(scores, column="validation"):

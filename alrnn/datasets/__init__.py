@@ -9,18 +9,6 @@ from .fetch import DataError, describe, fetch
 from .readers import digits, imdb, mnist, result_tables, results, spoken_digits
 from .registry import REGISTRY, DataFile, DataSet
 
-__all__ = [
-    "REGISTRY",
-    "DataError",
-    "DataFile",
-    "DataSet",
-    "describe",
-    "digits",
-    "fetch",
-    "imdb",
-    "mnist",
-    "result_tables",
-    "results",
-    "spoken_digits",
-]
+__all__ = ["REGISTRY", "DataError", "DataFile", "DataSet", "describe", "fetch", "result_tables", "results"]
+__all__ += ["digits", "imdb", "mnist", "spoken_digits"]
 __dir__ = __all__.copy  # dir() shows what is public

@@ -41,21 +41,11 @@ def describe() -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
-    for entry in REGISTRY.values():
-        found = [_present(file) for file in entry.files]
-        rows.append(
-            {
-                "name": entry.name,
-                "content": entry.content,
-                "size": round(sum(file.size for file in entry.files) / 1e6, 1),
-                "where": "not here" if None in found else ", ".join(dict.fromkeys(place for place in found if place)),
-                "licence": entry.licence,
-                "citation": entry.citation,
-                "home": entry.home,
-            }
-        )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame([vars(entry) for entry in REGISTRY.values()])
+    table["size"] = [round(sum(file.size for file in files) / 1e6, 1) for files in table.files]
+    found = [[_present(file) for file in files] for files in table.files]
+    table["where"] = ["not here" if None in places else ", ".join(dict.fromkeys(map(str, places))) for places in found]
+    return table[["name", "content", "size", "where", "licence", "citation", "home"]]
 
 
 def folders() -> dict[str, Path]:
