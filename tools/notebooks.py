@@ -31,12 +31,14 @@ def repository(root: Path = ROOT) -> tuple[str, str, str]:
 def install_line(root: Path = ROOT) -> str:
     """One line, the same in every notebook: `%pip install` where alrnn is missing, and nothing where it is there.
 
-    Without --upgrade pip keeps every package that meets alrnn's low bounds, so torch and numpy stay as they are.
+    Chapters need what is in [plots], too. Without --upgrade pip keeps every package that meets alrnn's low bounds, so
+    torch and numpy stay as they are.
     """
     url, branch, _ = repository(root)
+    wanted = f'install -q "alrnn[plots] @ git+{url}@{branch}"'
     return (
         'if not __import__("importlib.util").util.find_spec("alrnn"): '
-        f'get_ipython().run_line_magic("pip", "install -q git+{url}@{branch}")  # fmt: skip  # noqa: E501, E701'
+        f"get_ipython().run_line_magic('pip', '{wanted}')  # fmt: skip  # noqa: E501, E701"
     )
 
 

@@ -3,7 +3,7 @@
     python tools/versions.py lowest            every notebook on the lowest allowed version of each dependency
     python tools/versions.py newest intro      one notebook on the newest versions
 
-A fresh environment in executed/lowest or executed/newest gets the wheel, its declared dependencies and a kernel. Each
+A fresh environment in executed/lowest or executed/newest gets the wheel with [plots], as Colab does, and a kernel. Each
 notebook runs alone in an empty folder. This downloads two to three gigabytes; continuous integration does it each week.
 """
 
@@ -26,7 +26,8 @@ from execute import ROOT, build_wheel, run_alone, stamps
 def lowest(root: Path = ROOT) -> dict[str, str]:
     """The lowest allowed version of each declared dependency."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
-    bounds = [re.fullmatch(r"([\w.-]+)>=([\d.]+)", requirement) for requirement in project["dependencies"]]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["plots"]]
+    bounds = [re.fullmatch(r"([\w.-]+)>=([\d.]+)", requirement) for requirement in declared]
     return {bound[1]: bound[2] for bound in bounds if bound}
 
 
@@ -39,7 +40,7 @@ def make_environment(which: str, folder: Path, root: Path = ROOT) -> dict[str, s
     pins = folder / "pins.txt"
     pins.write_text("".join(f"{name}=={version}\n" for name, version in lowest(root).items() if which == "lowest"))
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    install = [python, "-m", "pip", "install", "--quiet", "--constraint", pins, wheel, "ipykernel"]
+    install = [python, "-m", "pip", "install", "--quiet", "--constraint", pins, f"{wheel}[plots]", "ipykernel"]
     subprocess.run(install, env=env, check=True)
     subprocess.run([python, "-m", "pip", "freeze"], env=env, check=True)
     kernel = folder / "jupyter" / "kernels" / "python3" / "kernel.json"
