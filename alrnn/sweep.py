@@ -171,8 +171,8 @@ def describe(net: Net, task: Task, **settings: Unpack[Settings]) -> dict[str, An
     """
     used = check_settings([net], settings)
     used["regularised"] = regularised_units(used["regularised"], net.hidden_size)
-    absent = () if net.maps else ("tau", "regularised")
-    absent += () if used["window"] else ("window",)  # rows of sweeps without windows are what they were before
+    absent = set() if net.maps else {"tau", "regularised"}
+    absent |= set() if used["window"] else {"window"}  # rows of sweeps without windows are what they were before
     row = {
         "model": net.kind,
         "task": task.name,

@@ -18,6 +18,7 @@ from tqdm import tqdm  # plain text: a notebook widget would stay behind in the 
 from .checks import integer
 from .nets import Net, Stack, plain, rebuilt
 from .recurrence import kernel
+from .replay import Replay
 from .scoring import as_list, check_tasks, evaluate, scores
 from .tasks import Batch, Task
 from .tasks.base import TRAINING
@@ -165,6 +166,7 @@ class Trainer:
         self._losses: list[Tensor] = []
         self._norms: list[Tensor] = []
         self._shares: list[float] = []
+        self._replay = Replay(lambda batch: self._compute(batch)[:3])
         self._rest: tuple[Batch, int, Any] | None = None  # windows: the sequences at hand, where they go on, the state
         self._rows = [theta] if len(set(self.rates)) == 1 else [nn.Parameter(row) for row in theta.data]
         groups: dict[float, list[Tensor]] = {}  # by rate
@@ -253,6 +255,31 @@ class Trainer:
     def _advance(self) -> None:
         """One step."""
         batch, state = self._next()
+        theta = self.stack.theta
+        if self._losses and theta.is_cuda and self._rest is None:
+            loss, norm, grad = self._replay(batch)
+        else:
+            loss, norm, grad, state = self._compute(batch, state)
+        self._lost_at = torch.where(self._lost_at < 0, torch.where(_finite(loss, norm), -1, self.step), self._lost_at)
+        if theta.is_cuda or bool((self._lost_at >= 0).any()):  # on a device always, rather than wait to know
+            if not theta.is_cuda:
+                self._look()
+            self._hold(grad)
+        self._shares.append(share(self.step, *(self.settings[x] for x in ("steps", "warmup", "schedule"))))
+        for group in self._adam.param_groups:
+            group["lr"] = group["rate"] * self._shares[-1]
+        for k, row in enumerate(self._rows):
+            row.grad = grad if row is theta else grad[k]
+        self._adam.step()
+        self._losses.append(loss)
+        self._norms.append(norm)
+        self.step += 1
+        if self._rest is not None:
+            whole, start = self._rest[0], self._rest[1] + batch.steps
+            self._rest = (whole, start, detached(state)) if start < whole.steps else None
+
+    def _compute(self, batch: Batch, state: Any = None) -> tuple[Tensor, Tensor, Tensor, Any]:
+        """Loss and norm of the gradient (K,), the clipped gradient (K, n), and the state after the last step."""
         w, theta = self.stack.weights(), self.stack.theta
         output = self.stack.kind.run(w, batch, state=state)
         objective = loss = self.task.loss(output, batch)
@@ -269,25 +296,8 @@ class Trainer:
         assert grad is not None
         grad.mul_(self.stack.trainable)
         norm = grad.norm(dim=1)
-        bad = ~(torch.isfinite(loss.detach()) & torch.isfinite(norm)) & (self._lost_at < 0)
-        self._lost_at = torch.where(bad, self.step, self._lost_at)
         grad.mul_((self.settings["clip"] / norm).clamp(max=1)[:, None])
-        if theta.is_cuda or bool((self._lost_at >= 0).any()):  # on a device always, rather than wait to know
-            if not theta.is_cuda:
-                self._look()
-            self._hold(grad)
-        self._shares.append(share(self.step, *(self.settings[x] for x in ("steps", "warmup", "schedule"))))
-        for group in self._adam.param_groups:
-            group["lr"] = group["rate"] * self._shares[-1]
-        for k, row in enumerate(self._rows):
-            row.grad = grad if row is theta else grad[k]
-        self._adam.step()
-        self._losses.append(loss.detach())
-        self._norms.append(norm)
-        self.step += 1
-        if self._rest is not None:
-            whole, start = self._rest[0], self._rest[1] + batch.steps
-            self._rest = (whole, start, detached(output.state)) if start < whole.steps else None
+        return loss.detach(), norm, grad, output.state
 
     def _hold(self, grad: Tensor) -> None:
         """Nets that diverged get no gradient and no momentum: they stay where they are."""
@@ -450,6 +460,10 @@ class EarlyStopping:
         if stop or trainer.step == trainer.settings["steps"]:
             theta.copy_(self.kept)
         return stop
+
+
+def _finite(loss: Tensor, norm: Tensor) -> Tensor:
+    return torch.isfinite(loss) & torch.isfinite(norm)
 
 
 def share(step: int, steps: int, warmup: float, schedule: str) -> float:
