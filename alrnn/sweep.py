@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from . import __version__
+from .history import History
 from .nets import ALRNN, Init, Net, Stack, plain, rebuilt
 from .scoring import scores
+from .settings import Settings, check_settings, regularised_units
 from .tasks import Task
 from .tasks.base import HELD_OUT
 from .tasks.check import check_task
-from .train import History, Settings, check_settings, fit, regularised_units
+from .train import fit
 
 if TYPE_CHECKING:
     import pandas as pd

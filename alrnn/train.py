@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import torch
@@ -16,77 +15,19 @@ from torch import Tensor, nn
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
 from .checks import integer
+from .history import DivergedError, History
 from .nets import Net, Stack, plain, rebuilt
 from .recurrence import kernel
 from .replay import Replay
 from .scoring import as_list, check_tasks, evaluate, scores
+from .settings import DEFAULTS, Settings, check_settings, regularised_units, share
 from .tasks import Batch, Task
 from .tasks.base import TRAINING
 from .tasks.check import check_batch
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["DivergedError", "EarlyStopping", "History", "Trainer", "evaluate", "fit", "manifold_attractor", "scores"]
 
 LOOK = 50  # steps between two looks at what a device holds: each makes the device and Python wait for each other
-
-
-class DivergedError(RuntimeError):
-    """Training left the finite numbers. Attributes: step, net (index in the list), seed, P.
-
-    trainer: holds all that was trained up to there: its `history`, and `write()` puts the weights into the nets.
-    """
-
-    def __init__(self, step: int, net: int, seed: int, P: int | None):
-        super().__init__(
-            f"loss or gradient not finite at step {step} in net {net} (P={P}, seed={seed}); "
-            "try a smaller learning rate, stronger clipping, or diverged='drop' to go on without it"
-        )
-        self.step, self.net, self.seed, self.P = step, net, seed, P
-        self.trainer: Trainer | None = None
-
-    def __reduce__(self):  # the default one keeps the message alone, and workers send errors back pickled
-        return type(self), (self.step, self.net, self.seed, self.P)
-
-
-@dataclass
-class History:
-    """What happened in training, S steps of K nets.
-
-    loss, grad_norm: (S, K), task loss and norm of the gradient before clipping. lr: (S,), the highest of the rates.
-    P (None where a kind has none), seed: per net. diverged: net index -> step at which it left the finite numbers.
-    seconds: wall time, all nets together.
-    """
-
-    loss: np.ndarray
-    grad_norm: np.ndarray
-    lr: np.ndarray
-    P: list[int]
-    seed: list[int]
-    diverged: dict[int, int] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    def table(self, every: int = 1) -> pd.DataFrame:
-        """Tidy: one row per net and step (every `every`-th), columns net, P, seed, step, loss, grad_norm."""
-        import pandas as pd
-
-        S, K = self.loss.shape
-        steps = np.arange(0, S, every)
-        return pd.DataFrame(
-            {
-                "net": np.tile(np.arange(K), len(steps)),
-                "P": np.tile(self.P, len(steps)),
-                "seed": np.tile(self.seed, len(steps)),
-                "step": np.repeat(steps, K),
-                "loss": self.loss[steps].ravel(),
-                "grad_norm": self.grad_norm[steps].ravel(),
-            }
-        )
-
-    def __repr__(self) -> str:
-        lost = f", {len(self.diverged)} diverged" if self.diverged else ""
-        return f"History({len(self.loss)} steps of {len(self.P)} nets in {self.seconds:.1f} s{lost})"
 
 
 def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:
@@ -98,33 +39,6 @@ def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:
     """
     change = W + torch.diag_embed(A - 1)  # z_t - z_{t-1} = change z_{t-1} + h
     return change[:, :units].square().sum((1, 2)) + h[:, :units].square().sum(1)
-
-
-class Settings(TypedDict, total=False):
-    """The settings of `fit` that decide how a net comes out."""
-
-    steps: int
-    batch_size: int
-    lr: float | Sequence[float]
-    warmup: float
-    schedule: Literal["cosine", "constant"]
-    clip: float
-    tau: float
-    regularised: int | None
-    window: int | None
-
-
-DEFAULTS: Settings = {
-    "steps": 1000,
-    "batch_size": 64,
-    "lr": 5e-3,
-    "warmup": 0.05,
-    "schedule": "cosine",
-    "clip": 0.1,
-    "tau": 0.0,
-    "regularised": None,
-    "window": None,
-}
 
 
 class Trainer:
@@ -464,52 +378,6 @@ class EarlyStopping:
 
 def _finite(loss: Tensor, norm: Tensor) -> Tensor:
     return torch.isfinite(loss) & torch.isfinite(norm)
-
-
-def share(step: int, steps: int, warmup: float, schedule: str) -> float:
-    """Share of the peak learning rate at this step: a linear rise, then constant or a half cosine to 0."""
-    rise = max(1, round(warmup * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 1.0 if schedule == "constant" else (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
-
-
-def regularised_units(units: int | None, M: int) -> int:
-    """On how many of M units the penalty is."""
-    return M // 2 if units is None else integer("regularised", units, 0, M, "hidden_size")
-
-
-def check_settings(nets: Sequence[Net], given: Settings) -> dict[str, Any]:
-    """All settings of `fit` that decide how nets come out, those not given by default; refused if out of range."""
-    if unknown := given.keys() - DEFAULTS.keys():
-        raise TypeError(f"fit has no settings {', '.join(sorted(unknown))}")
-    used: dict[str, Any] = {**DEFAULTS, **given}
-    for name in ("steps", "batch_size"):
-        used[name] = integer(name, used[name], 1)
-    rates = [used["lr"]] if isinstance(used["lr"], (float, int)) else used["lr"]
-    if isinstance(rates, str) or not isinstance(rates, Sequence | np.ndarray) or len(rates) not in (1, len(nets)):
-        raise ValueError(f"lr must be a number, or one for each of the {len(nets)} nets, got {used['lr']!r}")
-    numbers = [("lr", rate) for rate in rates] + [(name, used[name]) for name in ("clip", "tau", "warmup")]
-    for name, value in numbers:
-        if isinstance(value, str) or not isinstance(value, float | int | np.number):
-            raise ValueError(f"{name} must be a number, got {value!r}")
-    used["lr"] = float(rates[0]) if len(rates) == 1 else [float(rate) for rate in rates]
-    if not all(0 < rate < math.inf for rate in rates):
-        raise ValueError(f"lr must be above 0 and finite, got {used['lr']!r}")
-    if not used["clip"] > 0:
-        raise ValueError(f"clip must be above 0, got {used['clip']!r}")
-    if not 0 <= used["tau"] < math.inf:
-        raise ValueError(f"tau must be at least 0 and finite, got {used['tau']!r}")
-    if used["tau"] > 0 and not nets[0].maps:
-        raise ValueError(f"tau is for nets with an almost-linear recurrence, {type(nets[0]).__name__} has none")
-    if not 0 <= used["warmup"] <= 1:
-        raise ValueError(f"warmup must be between 0 and 1, got {used['warmup']!r}")
-    if used["schedule"] not in ("cosine", "constant"):
-        raise ValueError(f"schedule must be one of ('cosine', 'constant'), got {used['schedule']!r}")
-    if used["window"] is not None:
-        used["window"] = integer("window", used["window"], 1)
-    regularised_units(used["regularised"], nets[0].hidden_size)
-    return used
 
 
 def detached(state: Any) -> Any:
