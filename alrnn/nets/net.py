@@ -121,7 +121,8 @@ def read(z: Tensor, batch: Seen, last: int | None = None) -> Tensor:
     if last is None and batch.at is not None:
         at = batch.at.expand(z.shape[0], *batch.at.shape[-2:])[..., None]
         return z.gather(2, at.expand(*at.shape[:3], z.shape[-1]))
-    return z[:, :, -(last or batch.last) :]
+    many = last or batch.last
+    return z if z.shape[2] == many else z[:, :, -many:]
 
 
 def zeros(like: Tensor, *shape: int) -> Tensor:

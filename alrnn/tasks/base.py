@@ -130,7 +130,8 @@ class Batch:
         if self.at is not None and y.shape[-2] != self.last:
             at = self.at[..., None].expand(*y.shape[:-2], self.last, y.shape[-1])
             y = y.gather(-2, at)
-        y = y[..., -self.last :, :]
+        if y.shape[-2] > self.last:  # else no copy and, on the way back, no zeros
+            y = y[..., -self.last :, :]
         return y if self.offset is None else y + self.offset
 
 
