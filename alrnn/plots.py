@@ -128,12 +128,11 @@ def score_against_P(
     """
     ax = ax or plt.subplots()[1]
     sizes = sorted(table["P"].unique())
-    colours = palette(sizes, int(table["M"].max()))
-    sns.stripplot(
-        table, x="P", y=score, hue="P", palette=colours, order=sizes, jitter=0.15, size=5, legend=False, ax=ax
-    )
+    colours, x = palette(sizes, int(table["M"].max())), np.arange(len(sizes))
+    aside = np.random.default_rng(0).uniform(-0.15, 0.15, len(table))  # so that dots do not hide each other
+    dots = [colours[P] for P in table["P"]]
+    ax.scatter(np.searchsorted(sizes, table["P"]) + aside, table[score], s=25, c=dots, linewidths=0)  # type: ignore
     quartiles = table.groupby("P")[score].quantile(np.array([0.25, 0.5, 0.75])).unstack()
-    x = np.arange(len(sizes))
     spread = np.abs(quartiles[[0.25, 0.75]].to_numpy() - quartiles[[0.5]].to_numpy()).T
     ax.errorbar(x, quartiles[0.5], yerr=spread, fmt="_", color="black", markersize=16, capsize=3, zorder=3)
     for (name, value), dash in zip((limits or {}).items(), cycle(["--", ":", "-."]), strict=False):
@@ -142,7 +141,8 @@ def score_against_P(
         ax.legend(loc="best")
     if log:
         ax.set_yscale("log")
-    ax.set(xlabel="P, number of PWL units", ylabel=label)
+    ax.set_xticks(x, [f"{P:g}" for P in sizes])
+    ax.set(xlabel="P, number of PWL units", ylabel=label, xlim=(-0.5, len(sizes) - 0.5))
     return ax.figure  # type: ignore[return-value]
 
 

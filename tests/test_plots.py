@@ -1,6 +1,13 @@
-"""Figures that say something by their parts: the region graph."""
+"""Figures that say something by their parts, the region graph above all; and one style, which stays in the figures."""
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from alrnn import plots, regions, theory
@@ -48,3 +55,62 @@ def test_every_named_line_is_drawn_however_many_there_are() -> None:
     assert legend is not None and len(legend.get_texts()) == 5
     with pytest.raises(ValueError, match="M = 2, got M = 3"):
         plots.phase_portrait(theory.exact_inversion())
+
+
+def table() -> pd.DataFrame:
+    return pd.DataFrame({"P": [0, 0, 1, 1], "M": 2, "test": [0.1, 0.2, 0.3, 0.4], "net": [0, 1, 2, 3], "step": 0})
+
+
+FIGURES = {
+    "score_against_P": lambda: plots.score_against_P(table()),
+    "loss_curves": lambda: plots.loss_curves(SimpleNamespace(P=[0, 1], table=table), value="test"),
+    "trajectory": lambda: plots.trajectory(np.eye(2), np.zeros(2)),
+    "phase_portrait": lambda: plots.phase_portrait(theory.exact_adding()),
+    "spectrum": lambda: plots.spectrum({"a": np.ones(1)}),
+    "region_graph": lambda: plots.region_graph(visits(["0", "1"], 1)),
+}
+
+
+def test_all_figures_are_listed() -> None:
+    gives = {name: getattr(getattr(plots, name), "__annotations__", {}).get("return") for name in dir(plots)}
+    assert {name for name, kind in gives.items() if kind == "Figure"} == set(FIGURES)
+
+
+def test_importing_plots_changes_no_setting_of_matplotlib() -> None:
+    code = "import matplotlib as mpl, matplotlib.pyplot; before = dict(mpl.rcParams)\n"
+    code += "import alrnn.plots, alrnn.explore; assert dict(mpl.rcParams) == before"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_bring_their_style_and_leave_the_settings(name: str) -> None:
+    """A reader's own settings neither reach the book's figures nor are changed by them."""
+    with mpl.rc_context({"axes.spines.top": True, "font.size": 30, "figure.constrained_layout.use": False}):
+        before = dict(mpl.rcParams)
+        figure = FIGURES[name]()
+        pictured = plots.picture(figure, "alt")
+        assert dict(mpl.rcParams) == before
+    ax = figure.axes[0]
+    assert not ax.spines["top"].get_visible() and ax.xaxis.label.get_size() < 15
+    assert type(figure.get_layout_engine()).__name__ == "ConstrainedLayoutEngine"
+    with mpl.rc_context():
+        plots.use()
+        assert plots.picture(FIGURES[name](), "alt") == pictured
+
+
+def test_dots_are_those_of_the_table_and_their_places_are_always_the_same() -> None:
+    random = np.random.get_state()[1]
+    places = [plots.score_against_P(table()).axes[0].collections[0].get_offsets() for _ in range(2)]
+    assert np.array_equal(*places) and np.array_equal(random, np.random.get_state()[1])
+    assert np.array_equal(places[0][:, 1], table()["test"]) and np.abs(places[0][:, 0] - table()["P"]).max() <= 0.15
+
+
+def test_figures_of_ones_own_get_the_style_on_request() -> None:
+    assert plt.subplots()[1].spines["top"].get_visible()
+    with plots.style():
+        assert not plt.subplots()[1].spines["top"].get_visible()
+    assert plt.subplots()[1].spines["top"].get_visible()
+    with mpl.rc_context():
+        plots.use()
+        assert (mpl.rcParams["font.size"], mpl.rcParams["savefig.dpi"]) == (10.5, 160)
+    plt.close("all")
