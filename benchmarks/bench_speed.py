@@ -8,7 +8,8 @@ on one thread or on all, with sequences first or time first.
 our operations would take at the rate of a large matrix product; `most` is the ratio to that: more is not to be had from
 this machine as long as every step is walked. With few PWL units the linear ones leap: the rows "alrnn, P = ...", whose
 ratios stand in columns of their own. `group` growth: ours over two decades of T, M, B and K, with GFLOP/s beside the
-measured peak, and over P, walking and leaping.
+measured peak, and over P, walking and leaping. `group` whole: a training step over 10,000 words, loss and readout
+included, and one step of generation, beside torch's layers.
 """
 
 import csv
@@ -21,8 +22,10 @@ import pytest
 import torch
 from torch import nn
 
-from alrnn.recurrence import kernel, leap
+from alrnn import ALRNN, tasks
 from alrnn import recurrence as rec
+from alrnn.nets import Stack
+from alrnn.recurrence import kernel, leap
 
 RESULTS = Path(__file__).parents[1] / "data" / "results" / "speed.csv"
 SIZES = {"T784": (784, 50, 128, 1, 1), "T100": (100, 20, 64, 64, 2), "T196": (196, 64, 128, 12, 1)}  # T, M, B, K, N
@@ -181,7 +184,7 @@ def flops(T, M, B, K, N):
 
 def record(group, name, sizes, ms, **more):
     T, M, B, K, N = sizes
-    row = {"group": group, "name": name, "T": T, "M": M, "B": B, "K": K, "N": N, "ms": round(ms, 3)}
+    row = {"group": group, "name": name, "T": T, "M": M, "B": B, "K": K, "N": N, "ms": round(ms, 4)}
     ROWS.append(row | {k: round(v, 3) for k, v in more.items()} | machine())
 
 
@@ -266,6 +269,62 @@ def test_growth_with_pwl_units(benchmark):
             record("growth P", name, sizes, ms, P=P, L=leap.longest(K, B, T, M, P, N) if "leap" in name else 1)
         print(f"  P={P:3}" + "".join(f"  {name} {ms:8.3f} ms" for name, ms in best.items()))
     benchmark.pedantic(steps["alrnn, leaping"], rounds=3)
+
+
+class Words(tasks.Task):
+    """The next of `vocabulary` words, drawn at random: for the time it takes."""
+
+    name, inputs, metric = "words", "words", "cross_entropy"
+
+    def __init__(self, vocabulary):
+        self.vocabulary = self.input_size = self.output_size = vocabulary
+
+    def sample(self, n, generator):
+        text = torch.randint(self.vocabulary, (n, 36), generator=generator)
+        return tasks.Batch(text[:, :-1], text[:, 1:].contiguous(), torch.ones(n, 35))
+
+
+def test_words(benchmark):
+    """Forward, loss and backward over 10,000 words, T = 35, B = 32, M = 64, one net."""
+    V, M, task = 10_000, 64, Words(10_000)
+    batch, stack = task.sample(32, torch.Generator().manual_seed(0)), Stack([ALRNN(V, M, 8, V, init="slow")])
+    layers = nn.ModuleList([nn.Embedding(V, M), nn.RNN(M, M, batch_first=True, nonlinearity="relu"), nn.Linear(M, V)])
+
+    def ours():
+        stack.theta.grad = None
+        task.loss(stack.run(batch), batch).sum().backward()
+
+    def theirs():
+        layers.zero_grad()
+        y = layers[2](layers[1](layers[0](batch.s))[0])
+        nn.functional.cross_entropy(y.flatten(0, 1), batch.target.flatten()).backward()
+
+    compare("words", (35, M, 32, 1, V), {"alrnn": ours, "nn.Embedding, nn.RNN, nn.Linear": theirs})
+    benchmark.pedantic(ours, rounds=3)
+
+
+def test_generation(benchmark):
+    """One step for one sequence, without gradients: N = O = 10, M = 50."""
+    net, cell, linear = ALRNN(10, 50, 5, 10, init="slow"), nn.RNNCell(10, 50, nonlinearity="relu"), nn.Linear(50, 10)
+    s, z = torch.rand(1, 1, 10), torch.zeros(1, 50)
+
+    @torch.no_grad()
+    def ours():
+        net(s, z)
+
+    @torch.no_grad()
+    def theirs():
+        linear(cell(s[:, 0], z))
+
+    compare("generation", (1, 50, 1, 1, 10), {"alrnn": ours, "nn.RNNCell, nn.Linear": theirs})
+    benchmark.pedantic(ours, rounds=100)
+
+
+def compare(what, sizes, steps):
+    best = fastest({name: [step] for name, step in steps.items()}, rounds=8)
+    for name, ms in best.items():
+        record("whole", f"{what}: {name}", sizes, ms, times_alrnn=ms / best["alrnn"])
+        print(f"\n  {what}: {name:34}{ms:10.3f} ms {ms / best['alrnn']:8.2f}", end="")
 
 
 def test_build(benchmark, tmp_path):
