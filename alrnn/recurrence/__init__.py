@@ -22,6 +22,16 @@ def phi(z: Tensor, lower: Tensor) -> Tensor:
     return torch.where(z <= lower, lower, z)
 
 
+def step(s_t: Tensor, z: Tensor, A: Tensor, W: Tensor, C: Tensor | None, h: Tensor, lower: Tensor) -> Tensor:
+    """The equation: the state after input s_t, (..., M), from the one before. Looks at nothing that it is given.
+
+    s_t (..., N), z (..., M); A, h, lower (M,), W (M, M), C (M, N) or None; for K nets A, h, lower (K, 1, M), the rest
+    with K in front.
+    """
+    drive = s_t if C is None else s_t @ C.mT
+    return A * z + phi(z, lower) @ W.mT + drive + h
+
+
 def reference(
     s: Tensor, z0: Tensor, A: Tensor, W: Tensor, C: Tensor | None, h: Tensor, lower: Tensor, last: int | None = None
 ) -> Tensor:
@@ -30,8 +40,7 @@ def reference(
     z, states = z0, []
     for t in range(s.shape[-2]):
         s_t = (s[:, t].expand(W.shape[0], -1, -1) if shared else s[:, :, t]).to(z.dtype)
-        drive = s_t if C is None else s_t @ C.mT
-        z = A[:, None] * z + phi(z, lower[:, None]) @ W.mT + drive + h[:, None]
+        z = step(s_t, z, A[:, None], W, C, h[:, None], lower[:, None])
         states.append(z)
     return torch.stack(states[-last if last else 0 :], dim=2)
 
