@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alrnn import ALRNN, Ensemble, Init
+from alrnn import ALRNN, Init, Stack
 from alrnn.nets.almost_linear import PARTS
 
 KINDS = ("paper", "slow", "rotation", "spread")
@@ -44,7 +44,7 @@ def by_hand(net, s, z0=None):
         for x in sequence:
             f = [max(0.0, v) if j >= M - P else v for j, v in enumerate(z)]
             z = [
-                (A[j] * z[j] if j >= M - P else 0.0)
+                A[j] * z[j]
                 + sum(w * v for w, v in zip(W[j], f, strict=True))
                 + sum(c * v for c, v in zip(C[j], x, strict=True))
                 + h[j]
@@ -62,6 +62,8 @@ def by_hand(net, s, z0=None):
 @given(N=sizes, M=sizes, share=st.floats(0, 1), O=sizes, B=sizes, T=sizes, seed=st.integers(0, 99), start=st.booleans())
 def test_equals_the_equation_by_hand(N, M, share, O, B, T, seed, start):  # noqa: E741
     net, s = make(N, M, round(share * M), O, seed), normal(B, T, N, seed=seed)
+    with torch.no_grad():
+        net.A += 0.3 * normal(M, seed=seed + 2)  # on linear units, too
     z0 = normal(B, M, seed=seed + 1) if start else None
     y, z = net(s, z0)
     y_hand, z_hand = by_hand(net, s, z0)
@@ -130,14 +132,20 @@ def test_running_on_from_a_state_equals_running_through():
     torch.testing.assert_close(net(s[:, 5:], z[:, 4])[1], z[:, 5:], rtol=1e-12, atol=1e-12)
 
 
-def test_A_has_no_effect_on_linear_units():
-    """Not even where someone has written there."""
-    net, plain, s = make(P=2), make(P=2), normal(4, 9, 3)
+def test_A_on_linear_units_counts_and_stays():
+    """Numbers written there are part of the equation, as if they stood on W's diagonal; training leaves them alone."""
+    net, folded, s = make(P=2), make(P=2), normal(4, 9, 3)
+    extra = torch.tensor([0.3, -0.5, 0.2, 0, 0], dtype=torch.float64)
     with torch.no_grad():
-        net.A[:3] = 7.0
-    assert torch.equal(net(s)[0], plain(s)[0])
-    assert torch.equal(net.jacobian([0, 1]), plain.jacobian([0, 1]))
-    assert torch.equal(Ensemble([net])(s)[0], Ensemble([plain])(s)[0])
+        net.A += extra
+        folded.W += torch.diag(extra)
+    torch.testing.assert_close(net(s), folded(s), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(net.jacobian([0, 1]), folded.jacobian([0, 1]))
+    torch.testing.assert_close(Stack([net])(s), Stack([folded])(s), rtol=1e-12, atol=1e-12)
+    for words in (s, torch.tensor([[-1, 2, 0], [1, 1, 2]])):
+        net.zero_grad()
+        net(words)[0].square().sum().backward()
+        assert (net.A.grad[:3] == 0).all() and (net.A.grad[3:] != 0).all()
 
 
 # The Jacobian
@@ -192,7 +200,7 @@ def test_calls_leave_everything_as_it_was(P, training):
     y, z = net(s, z0)
     y.sum().backward()
     net.jacobian(bits)
-    ensemble = Ensemble([net, net.copy()])
+    ensemble = Stack([net, net.copy()])
     ensemble(s)[0].sum().backward()
     ensemble.write_to([net.copy(), net.copy()])
     ALRNN(3, 5, P, 2, seed=5)
@@ -349,7 +357,7 @@ def test_ensemble_equals_its_nets(K, N, M, O, B, T, seed, own, data):  # noqa: E
     nets = [make(N, M, data.draw(st.integers(0, M)), O, seed + k) for k in range(K)]
     last = data.draw(st.none() | st.integers(1, T))
     s = normal(K, B, T, N, seed=seed) if own else normal(B, T, N, seed=seed)
-    y, z = Ensemble(nets)(s, last)
+    y, z = Stack(nets)(s, last)
     L = last or T
     assert y.shape == (K, B, L, O) and z.shape == (K, B, L, M)
     for k, net in enumerate(nets):
@@ -360,7 +368,7 @@ def test_ensemble_equals_its_nets(K, N, M, O, B, T, seed, own, data):  # noqa: E
 
 def test_ensemble_gradient_equals_that_of_its_nets():
     nets, s = [make(P=P, seed=P) for P in (0, 2, 5)], normal(4, 9, 3)
-    ensemble = Ensemble(nets)
+    ensemble = Stack(nets)
     ensemble(s)[0].square().sum().backward()
     for k, net in enumerate(nets):
         net(s)[0].square().sum().backward()
@@ -382,7 +390,7 @@ def test_words_are_one_hot_inputs_that_begin_with_the_text(N, M, B, T, seed, own
     """Each text alone as one-hot inputs, from its first word on, gives the same states; before it, exactly 0."""
     nets = [make(N, M, data.draw(st.integers(0, M)), 2, seed + k) for k in range(3)]
     words, one_hot = words_and_one_hot(B, T, N, seed, *([3] if own else []))
-    y, z = Ensemble(nets)(words)
+    y, z = Stack(nets)(words)
     for k, net in enumerate(nets):
         here, inputs = (words[k], one_hot[k]) if own else (words, one_hot)
         y_k, z_k = net(here)
@@ -399,7 +407,7 @@ def test_gradients_of_words_are_those_of_one_hot_inputs():
     """All weights, h included, which must not learn from the steps before a text."""
     nets = [make(4, 5, P, seed=P) for P in (0, 2, 5)]
     words, one_hot = words_and_one_hot(6, 7, 4, 3)
-    ensemble = Ensemble(nets)
+    ensemble = Stack(nets)
     ensemble(words, last=1)[0].square().sum().backward()
     for k, net in enumerate(nets):
         for text, inputs in zip(words, one_hot, strict=True):
@@ -420,7 +428,7 @@ def test_words_from_a_state():
 def test_ensemble_writes_back():
     nets = [make(P=P, seed=P) for P in (0, 2, 5)]
     others = [ALRNN(3, 5, P, 2, seed=9).double() for P in (0, 2, 5)]
-    ensemble = Ensemble(nets)
+    ensemble = Stack(nets)
     ensemble.write_to(others)
     assert all(equal(other, weights(net)) for net, other in zip(nets, others, strict=True))
     with pytest.raises(ValueError, match="holds 3 nets, got 2"):
@@ -433,9 +441,9 @@ def test_ensemble_writes_back():
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ((0, 5, 2, 2), "input_size must be an integer of at least 1, got 0"),
+        ((-1, 5, 2, 2), "input_size must be an integer of at least 0, got -1"),
         ((3, -5, 0, 2), "hidden_size must be an integer of at least 1, got -5"),
-        ((3, 5, 2, 0), "output_size must be an integer of at least 1, got 0"),
+        ((3, 5, 2, -1), "output_size must be an integer of at least 0, got -1"),
         ((3, 5, 6, 2), "nonlinear_size must be an integer from 0 to hidden_size = 5, got 6"),
         ((3, 5, -1, 2), "nonlinear_size must be an integer from 0 to hidden_size = 5, got -1"),
         ((3, 5, 2.0, 2), "nonlinear_size must be an integer .* got 2.0"),
@@ -504,7 +512,7 @@ S = torch.zeros(4, 9, 3)
 )
 def test_bad_input(s, error, words):
     net = ALRNN(3, 5, 2, 2)
-    for call in (net, Ensemble([net, net])):
+    for call in (net, Stack([net, net.copy()])):
         with pytest.raises(error, match=words):
             call(s)
 
@@ -512,7 +520,7 @@ def test_bad_input(s, error, words):
 def test_input_of_the_wrong_number_of_nets():
     net = ALRNN(3, 5, 2, 2)
     with pytest.raises(ValueError, match=r"s must have shape \(2, B, T, 3\), got \(3, 4, 9, 3\)"):
-        Ensemble([net, net])(S.expand(3, -1, -1, -1))
+        Stack([net, net.copy()])(S.expand(3, -1, -1, -1))
     with pytest.raises(ValueError, match=r"s must have shape \(B, T, 3\), got \(1, 4, 9, 3\)"):
         net(S[None])
 
@@ -548,15 +556,15 @@ def test_bad_bits(bits, words):
 )
 def test_ensembles_need_equal_nets(other):
     with pytest.raises(ValueError, match="must share input, hidden and output size, dtype and device"):
-        Ensemble([ALRNN(3, 5, 2, 2), other])
+        Stack([ALRNN(3, 5, 2, 2), other])
 
 
 def test_ensembles_need_nets_and_a_window_within_the_steps():
     with pytest.raises(ValueError, match="at least one net"):
-        Ensemble([])
+        Stack([])
     for last in (0, -1, 10, 1.5):
         with pytest.raises(ValueError, match="last must be"):
-            Ensemble([ALRNN(3, 5, 2, 2)])(S, last)
+            Stack([ALRNN(3, 5, 2, 2)])(S, last)
 
 
 @pytest.mark.parametrize("unused", [{"kind": "paper", "opposite": 4}, {"kind": "slow", "angles": (1.0,)}])

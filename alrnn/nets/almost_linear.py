@@ -130,7 +130,7 @@ class ALRNN(Net):
             raise ValueError("bits must be 0 or 1")
         gate = torch.ones_like(self.h)
         gate[self.hidden_size - self.nonlinear_size :] = on.to(gate.dtype)
-        return torch.diag(self.A) + self.W * gate
+        return torch.diag(_self_weights(self.A, self.bends)) + self.W * gate
 
     def extra_repr(self) -> str:
         """Sizes, seed and start."""
@@ -159,8 +159,7 @@ class ALRNN(Net):
 def states(w: Weights, s: Tensor, z0: Tensor | None = None, last: int | None = None, at: str = "") -> Tensor:
     """States of K almost-linear recurrences, whose weights' names begin with `at`: (K, B, L, M), L = last or T."""
     A, W, C, h, bends = (w[at + name] for name in ("A", "W", "C", "h", "bends"))
-    A = torch.where(bends > 0, A, A.detach())
-    K, M = h.shape
+    A, (K, M) = _self_weights(A, bends), h.shape
     words = not s.is_floating_point()
     drive = look_up(s, C, h) if words else s
     weights = None if words else C
@@ -195,3 +194,8 @@ def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
     table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
     index = words.long() % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
     return table.index_select(0, index.flatten()).view(*index.shape, M)
+
+
+def _self_weights(A: Tensor, bends: Tensor) -> Tensor:
+    """A as it is, from which no gradient reaches the linear units."""
+    return torch.where(bends > 0, A, A.detach())
