@@ -1,8 +1,10 @@
-"""Imports run one way, and only packages that are declared are imported."""
+"""Imports run one way, only packages that are declared are imported, and no more of them than what is done needs."""
 
 import ast
+import importlib
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -15,27 +17,27 @@ ROOT = Path(__file__).resolve().parent.parent
 # A room of the house -> the rooms it may import, and with them whatever those may import.
 HOUSE: dict[str, set[str]] = {
     "checks": set(),
-    "kernel": set(),
-    "recurrence": {"checks", "kernel"},
-    "leap": {"recurrence"},
-    "model": {"leap"},
-    "registry": set(),
-    "datasets": {"registry"},
+    "recurrence": {"checks"},
+    "datasets": set(),
+    "nets": {"recurrence"},
+    "nn": {"nets"},
     "tasks": {"checks", "datasets"},
-    "train": {"model", "tasks"},
-    "theory": {"model"},
-    "negation": {"theory"},
-    "modes": {"model"},
-    "fixedpoints": {"modes"},
-    "regions": {"fixedpoints"},
+    "scoring": {"nets", "tasks"},
+    "settings": {"nets"},
+    "history": set(),
+    "replay": {"tasks"},
+    "train": {"scoring", "settings", "history", "replay"},
+    "theory": {"nets", "tasks"},
+    "regions": {"nets", "tasks"},
+    "sweep": {"train", "theory", "regions"},
+    "experiments": {"sweep"},
     "plots": {"regions", "theory"},
     "explore": {"plots"},
-    "statistics": set(),
-    "baselines": {"train"},
-    "experiments": {"baselines"},
+    "minimal": set(),
     "__main__": {"experiments"},
 }
-MODULES = sorted(path for path in (ROOT / "alrnn").rglob("*.py") if path != ROOT / "alrnn" / "__init__.py")
+LIBRARY = ROOT / "alrnn"
+MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")
 
 
 def may_import(room: str) -> set[str]:
@@ -82,16 +84,110 @@ def code_of(notebook: Path) -> str:
     return "\n".join(line for line in lines if not re.match(r"\s*[%!]", line))
 
 
-def test_the_packages_declared_are_those_imported() -> None:
-    """By the package and by the notebooks, which run where alrnn and what it declares is all there is.
-
-    One is declared though nothing imports it by name: tqdm draws its bars in notebooks with ipywidgets.
-    """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = {re.split(r"[^\w.-]", entry)[0].lower() for entry in project["dependencies"]}
-    sources = [(path.read_text("utf-8"), path.relative_to(ROOT).parts[:-1]) for path in MODULES]
-    sources += [(code_of(path), ()) for path in (ROOT / "book").rglob("*.ipynb")]
+def packages(sources: list[tuple[str, tuple[str, ...]]]) -> set[str]:
+    """The packages that provide what these modules import; each comes with the folder it lies in."""
     names = set().union(*(imported(ast.parse(source), package) for source, package in sources))
     tops = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"alrnn", ""}
     providers = packages_distributions()
-    assert {providers[top][0].lower() for top in tops} | {"ipywidgets"} == declared
+    return {providers[top][0].lower() for top in tops}
+
+
+def test_the_packages_declared_are_those_imported() -> None:
+    """By the library and by the notebooks, which run where alrnn[plots] is all there is.
+
+    One is declared though not all that needs it imports it by name: tqdm draws its bars in notebooks with ipywidgets.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {"": project["dependencies"], **project["optional-dependencies"]}
+    base, plots, experiments = (
+        {re.split(r"[^\w.-]", entry)[0].lower() for entry in declared[extra]} for extra in ("", "plots", "experiments")
+    )
+    figures = {LIBRARY / "plots.py", LIBRARY / "explore.py"}
+    rest = [path for path in MODULES if path not in figures]
+    of = {path: (path.read_text("utf-8"), path.relative_to(ROOT).parts[:-1]) for path in MODULES}
+    assert packages([of[path] for path in rest]) == base | experiments
+    assert packages([of[path] for path in rest if "experiments" not in path.parts]) <= base
+    assert packages([of[path] for path in figures]) - base == plots
+    assert packages([(code_of(path), ()) for path in (ROOT / "book").rglob("*.ipynb")]) <= base | plots
+
+
+def python(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter."""
+    done = subprocess.run([sys.executable, *options, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+NEVER = ["matplotlib", "seaborn", "networkx", "IPython", "ipywidgets", "PIL", "joblib"]  # for training and analysis
+LATER = ["pandas", "scipy", "pooch", "requests"]  # when first needed
+
+
+def test_import_alrnn_is_light() -> None:
+    """It loads nothing beside torch that takes its time, and takes at most a second more."""
+    code = "import torch, sys; before = set(sys.modules); import alrnn; print(*sorted(set(sys.modules) - before))"
+    loaded = set(python(code).stdout.split())
+    assert not {name.split(".")[0] for name in loaded} & {*NEVER, *LATER}
+    assert not loaded & {f"alrnn.{name}" for name in ("experiments", "plots", "explore")}
+
+    def seconds() -> float:
+        lines = python("import torch; import alrnn", "-X", "importtime").stderr.splitlines()
+        total = {name.strip(): float(time) for _, time, name in (line.split("|") for line in lines[1:] if "|" in line)}
+        return total["alrnn"] / 1e6
+
+    assert min(seconds() for _ in range(2)) < 1
+
+
+WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in %r:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import alrnn
+from alrnn import *
+task = alrnn.tasks.Adding(10)
+nets = [alrnn.ALRNN(2, 4, P, 1, seed=0) for P in (0, 2)]
+print(alrnn.fit(nets, task, steps=2, batch_size=4, progress=False).loss.shape, alrnn.evaluate(nets, task, task.held_out("test", 10)).shape)
+sweep = alrnn.sweep(task, 4, [1, 2], seeds=2, steps=2, progress=False)
+net = sweep.net(P=2, seed=1)
+y, z = net(task.held_out("test", 10).s)
+seen = alrnn.regions.visits(net, z)
+print(len(sweep.table), seen.counts.sum(), len(alrnn.regions.fixed_points(net)) > 0, alrnn.theory.adding_floor(10) > 0)
+print(len(alrnn.statistics.solved(sweep.table, 1.0, "lower")), len(alrnn.experiments.EXPERIMENTS))
+for name in ("plots", "explore"):
+    try:
+        getattr(alrnn, name)
+    except ImportError as error:
+        print(error)
+try:
+    from alrnn.plots import spectrum
+except ImportError as error:
+    print(error)
+try:
+    alrnn.experiments.run([], "nowhere.csv")
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_training_and_analysis_need_no_plotting_and_no_notebook() -> None:
+    lines = python(WITHOUT % NEVER).stdout.splitlines()
+    assert lines[:3] == ["(2, 2) (2,)", "4 100 True True", "2 6"]
+    assert re.fullmatch(r"alrnn\.plots needs \w+: install alrnn\[plots\]", lines[3]) and lines[5] == lines[3]
+    assert re.fullmatch(r"alrnn\.explore needs \w+: install alrnn\[plots\]", lines[4])
+    assert lines[6] == "full-size runs need joblib: install alrnn[experiments]"
+
+
+WINGS = ["datasets", "experiments", "explore", "nets", "nn", "plots", "recurrence", "regions", "tasks", "theory"]
+
+
+@pytest.mark.parametrize("wing", ["", *WINGS])
+def test_dir_shows_what_is_public(wing: str) -> None:
+    module = importlib.import_module(f"alrnn.{wing}" if wing else "alrnn")
+    later = set() if wing else {"explore", "plots"}  # which need an extra, so `import *` leaves them out
+    assert set(dir(module)) == set(module.__all__) | later
+    assert all(hasattr(module, name) for name in dir(module))
+    assert all(not name.startswith("_") for name in dir(module))

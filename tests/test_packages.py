@@ -1,10 +1,13 @@
-"""One environment, told three times: pyproject.toml, requirements.lock, environment.yml; and what the wheel carries."""
+"""One environment, told three times: pyproject.toml, requirements.lock, environment.yml; what wheel and sdist carry."""
 
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
+from email import message_from_bytes
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +21,9 @@ import alrnn
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DIRECT = [Requirement(line) for line in PROJECT["dependencies"] + EXTRAS["book"] + EXTRAS["test"]]
+PARTS = ["plots", "experiments", "book", "test"]
+DIRECT = [Requirement(line) for line in sum((EXTRAS[part] for part in PARTS), PROJECT["dependencies"])]
+SETTINGS = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
 
 
 def pins(lines: list[str]) -> dict[str, str]:
@@ -42,6 +47,10 @@ def test_the_lock_meets_what_pyproject_asks() -> None:
         assert pinned in requirement.specifier, f"requirements.lock has {requirement.name} {pinned}, not {requirement}"
 
 
+def test_one_extra_has_all() -> None:
+    assert EXTRAS["dev"] == [f"alrnn[{','.join(PARTS)}]"] and set(EXTRAS) == {*PARTS, "dev"}
+
+
 def test_conda_users_get_the_same() -> None:
     python, pip, nested = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
     assert python.startswith(f"python{PROJECT['requires-python']}") and pip == "pip"
@@ -61,11 +70,23 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert citation["version"] == alrnn.__version__ == version("alrnn")
 
 
+def built(what: str, folder: Path) -> Path:
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", what, "-d", folder], cwd=ROOT, check=True)
+    return next(folder.glob("alrnn-*"))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
-    return zipfile.ZipFile(next(folder.glob("*.whl")))
+    return zipfile.ZipFile(built("wheel", tmp_path_factory.mktemp("wheel")))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that unpacking it makes."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(built("sdist", folder)) as archive:
+        archive.extractall(folder, filter="data")
+    return next(path for path in folder.iterdir() if path.is_dir())
 
 
 def files(folder: Path) -> set[str]:
@@ -77,7 +98,70 @@ def files(folder: Path) -> set[str]:
 def test_the_wheel_carries_the_package_and_its_data(wheel: zipfile.ZipFile) -> None:
     content = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert content == files(ROOT / "alrnn") | {f"alrnn/{name}" for name in files(ROOT / "data")}
-    assert {"alrnn/data/digits.npz", "alrnn/tasks/adding.py"} <= content
+    assert {"alrnn/data/digits.npz", "alrnn/tasks/adding.py", "alrnn/py.typed", "alrnn/recurrence/kernel.c"} <= content
+
+
+def identifier(licence: str) -> str:
+    """The SPDX identifier of a licence as data/README.md and the registry name it."""
+    return licence.replace(" ", "-")
+
+
+def test_licences_of_code_and_bundled_data_are_named_and_their_texts_are_there(wheel: zipfile.ZipFile) -> None:
+    bundled = {entry.licence for entry in alrnn.datasets.REGISTRY.values() if not any(file.url for file in entry.files)}
+    names = {"MIT", *map(identifier, bundled)}
+    (info,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = message_from_bytes(wheel.read(info))
+    assert metadata["License-Expression"].split(" AND ") == sorted(names, key=lambda name: (name != "MIT", name))
+    folder = info.replace("METADATA", "licenses")
+    texts = {name: wheel.read(f"{folder}/{name}").decode() for name in metadata.get_all("License-File")}
+    assert set(texts) == {"LICENSE", *(f"LICENSES/{name}.txt" for name in names - {"MIT"})}
+    assert texts["LICENSE"].startswith("MIT License")
+    for name in names - {"MIT"}:
+        text = " ".join(texts[f"LICENSES/{name}.txt"].split())
+        assert f"Attribution-ShareAlike {name.split('-')[-1]}" in text[:200]
+        assert all(part in text for part in ("1. Definitions", "8. Miscellaneous") if name.endswith("3.0"))
+        assert all(f"Section {i} " in text for i in range(1, 9) if name.endswith("4.0"))
+        assert text.rstrip(".").endswith(("https://creativecommons.org/", "creativecommons.org"))
+
+
+def test_addresses_follow_from_the_repository(wheel: zipfile.ZipFile) -> None:
+    """A package index shows the README alone: its picture and links must lead somewhere from there, too."""
+    url, branch = SETTINGS["url"], SETTINGS["branch"]
+    owner, name = url.removeprefix("https://github.com/").split("/")
+    site = f"https://{owner}.github.io/{name}/"
+    assert PROJECT["urls"] == {
+        "Homepage": site,
+        "Repository": url,
+        "Issues": f"{url}/issues",
+        "Changelog": f"{site}changelog.html",
+    }
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", readme)
+    raw = f"https://raw.githubusercontent.com/{owner}/{name}/{branch}/"
+    assert picture.startswith(raw) and (ROOT / picture.removeprefix(raw)).is_file()
+    links = re.findall(r"\]\(([^)]+)\)", readme) + re.findall(r"^\[[^]]+\]: (.+)$", readme, re.MULTILINE)
+    assert all(link.startswith("https://") for link in links)
+    here = [link.removeprefix(f"{url}/blob/{branch}/") for link in links if link.startswith(f"{url}/blob/")]
+    assert here and all((ROOT / name).is_file() for name in here)
+    (command,) = re.findall(r'pip install "(.+)"', readme)
+    assert Requirement(command).url == f"git+{url}" and Requirement(command).extras == {"plots"}
+    assert wheel.read(next(n for n in wheel.namelist() if n.endswith("METADATA"))).decode().endswith(readme)
+
+
+def test_the_sdist_carries_tests_that_run_in_it(sdist: Path) -> None:
+    """Those of the library: they ask for nothing that is not there."""
+    assert {"CITATION.cff", "LICENSE", "LICENSES", "README.md", "alrnn", "data", "pyproject.toml", "tests"} <= {
+        path.name for path in sdist.iterdir()
+    }
+    outside = {path.name for path in ROOT.iterdir()} - {path.name for path in sdist.iterdir()}
+    texts = {path.name: path.read_text("utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    asking = {test for test, text in texts.items() if any(f'"{name}"' in text for name in outside if name[0] != ".")}
+    assert {path.name for path in (sdist / "tests").glob("test_*.py")} == set(texts) - asking
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_statistics.py"]
+    command += ["tests/test_datasets.py::test_digits"]
+    env = {**os.environ, "PYTHONPATH": str(sdist)}
+    done = subprocess.run(command, cwd=sdist, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_wheel_finds_its_data_in_an_empty_folder(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
