@@ -25,3 +25,4 @@ __all__ = [
     "TwoModality",
     "VariableCopy",
 ]
+__dir__ = __all__.copy  # dir() shows what is public
