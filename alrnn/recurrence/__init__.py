@@ -16,6 +16,9 @@ from torch import Tensor
 from ..checks import check_recurrence
 from . import kernel
 
+__all__ = ["backend", "phi", "recurrence", "reference", "step"]
+__dir__ = __all__.copy  # dir() shows what is public
+
 
 def phi(z: Tensor, lower: Tensor) -> Tensor:
     """max(z, lower); NaN stays NaN, and at z = lower the slope is 0, as for ReLU."""
