@@ -9,12 +9,15 @@ Source: Brenner & Koppe, TMLR 2026.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..checks import check_input, check_words, integer
+from ..recurrence import step
 from ..recurrence.leap import leap
 from .init import Init
 from .net import Inputs, Net, Output, Seen, Weights, read, zeros
@@ -23,52 +26,34 @@ PARTS = ("A", "W", "C", "h", "D", "b")
 SEEDS = 1_000_000_000  # a net's seed is below, those of data lie above (`alrnn.tasks.base`): no two streams coincide
 
 
-class ALRNN(Net):
-    """An Almost-Linear RNN with M units, of which the last P are ReLU (PWL) units.
+class AlmostLinear(nn.Module):
+    """A, W, C, h of one almost-linear recurrence, and its P: what a net, a cell and a layer share."""
 
-    Args:
-        input_size: N. hidden_size: M. nonlinear_size: P, 0 <= P <= M. output_size: O.
-        seed: of the initial weights and, in `alrnn.fit`, of the training data; below a thousand million.
-        init: a kind by name or an `Init`.
-
-    N = 0 is a net without inputs, s (B, T, 0); O = 0 one without a readout.
-
-    Parameters (attributes): A (M,); W (M, M); C (M, N); h (M,); D (O, M); b (O,). A starts at zero on the linear units,
-    whose self-weight is W_ii, and training leaves it there; numbers put there count as what they are, and stay.
-
-    Raises:
-        ValueError: sizes or seed out of range, or no such init.
-    """
-
-    kind = "alrnn"
-    maps = ("",)
+    input_size: int
+    hidden_size: int
     A: Tensor
     W: Tensor
     C: Tensor
     h: Tensor
-    D: Tensor
-    b: Tensor
     bends: Tensor  # (M,), 1 on PWL units and 0 on linear ones; follows from P, so it is no part of a state dict
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        nonlinear_size: int,
-        output_size: int,
-        seed: int = 0,
-        init: str | Init | Mapping[str, Any] = "paper",
-    ):
-        super().__init__()
-        self.input_size = N = integer("input_size", input_size, 0)
-        self.hidden_size = M = integer("hidden_size", hidden_size, 1)
-        self._P = P = integer("nonlinear_size", nonlinear_size, 0, M, "hidden_size")
-        self.output_size = integer("output_size", output_size, 0)
-        self.seed = integer("seed", seed, 0, SEEDS - 1)
-        self.init = Init.of(init)
-        for name, value in self.init.draw(M, P, N, self.output_size, self.seed).items():
-            self.register_parameter(name, nn.Parameter(value.to(torch.get_default_dtype())))
-        self.register_buffer("bends", (torch.arange(M) >= M - P).to(self.W.dtype), persistent=False)
+    def _of_size(self, input_size: int, hidden_size: int, nonlinear_size: int) -> tuple[int, int, int]:
+        """N, M and P."""
+        self.input_size = integer("input_size", input_size, 0)
+        self.hidden_size = integer("hidden_size", hidden_size, 1)
+        self._P = integer("nonlinear_size", nonlinear_size, 0, self.hidden_size, "hidden_size")
+        self.register_buffer("bends", None, persistent=False)
+        return self.input_size, self.hidden_size, self._P
+
+    def _derive(self) -> None:
+        """Set what follows from P, with dtype and device of the weights."""
+        A = self.A
+        self.bends = (torch.arange(len(A), device=A.device) >= len(A) - self._P).to(A.dtype)
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        self._derive()  # to_empty leaves buffers as they come
+        return self
 
     @property
     def nonlinear_size(self) -> int:
@@ -84,6 +69,153 @@ class ALRNN(Net):
     def lower(self) -> Tensor:
         """(M,), the lower bound of phi: -inf on linear units, 0 on PWL units."""
         return self.bends.log()
+
+    def next_state(self, s_t: Tensor, z: Tensor) -> Tensor:
+        """One step: input s_t (B, N) or (N,), or words (B,), and state z (B, M) or (M,) -> the next state.
+
+        What is given is not looked at.
+        """
+        C, h = self.C, self.h
+        if s_t.is_floating_point():
+            return step(s_t, z, _self_weights(self.A, self.bends), self.W, C, h, self.lower)
+        drive = look_up(s_t[:, None], C[None], h[None])[0, :, 0]
+        return step(drive, z, _self_weights(self.A, self.bends), self.W, None, h, self.lower)
+
+    def get_extra_state(self) -> Tensor:
+        """P, so that weights cannot be loaded into a net that would read them otherwise."""
+        return torch.tensor(self._P, device="cpu")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Refuse the weights of a net with another P."""
+        if int(state) != self._P:
+            raise ValueError(f"these weights are of a net with P = {int(state)}, this one has P = {self._P}")
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        pwl = state_dict.pop(f"{prefix}pwl", None)  # as files of version 0.1.0 have it
+        state_dict.pop(f"{prefix}lower", None)
+        if pwl is not None:
+            state_dict.setdefault(f"{prefix}_extra_state", pwl.sum())
+        if f"{prefix}_extra_state" in state_dict:  # before a weight is copied
+            self.set_extra_state(state_dict[f"{prefix}_extra_state"])
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self._derive()  # with assign=True, weights of another dtype or device have come
+
+
+class ALRNN(AlmostLinear, Net):
+    """An Almost-Linear RNN with M units, of which the last P are ReLU (PWL) units.
+
+    Args:
+        input_size: N. hidden_size: M. nonlinear_size: P, 0 <= P <= M. output_size: O.
+        seed: of the initial weights and, in `alrnn.fit`, of the training data; below a thousand million.
+        init: a kind by name or an `Init`.
+
+    N = 0 is a net without inputs, s (B, T, 0); O = 0 one without a readout.
+
+    Parameters (attributes): A (M,); W (M, M); C (M, N); h (M,); D (O, M); b (O,). A starts at zero on the linear units,
+    whose self-weight is W_ii, and training leaves it there; numbers put there count as what they are, and stay.
+    order: (M,) for a net made by `from_weights`, else None.
+
+    Raises:
+        ValueError: sizes or seed out of range, or no such init.
+    """
+
+    kind = "alrnn"
+    maps = ("",)
+    D: Tensor
+    b: Tensor
+    order: Tensor | None = None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        nonlinear_size: int,
+        output_size: int,
+        seed: int = 0,
+        init: str | Init | Mapping[str, Any] = "paper",
+    ):
+        super().__init__()
+        N, M, P = self._of_size(input_size, hidden_size, nonlinear_size)
+        self.output_size = integer("output_size", output_size, 0)
+        self.seed = integer("seed", seed, 0, SEEDS - 1)
+        self.init = Init.of(init)
+        for name, value in self.init.draw(M, P, N, self.output_size, self.seed).items():
+            self.register_parameter(name, nn.Parameter(value.to(torch.get_default_dtype())))
+        self._derive()
+
+    @classmethod
+    def from_weights(
+        cls,
+        W: Any,
+        h: Any,
+        A: Any = None,
+        C: Any = None,
+        D: Any = None,
+        b: Any = None,
+        *,
+        nonlinear: Any,
+        seed: int = 0,
+    ) -> ALRNN:
+        """A net with these weights, copies of arrays or tensors, in their dtype and on W's device.
+
+        PWL units come last here: unit i of the net is unit net.order[i] of the weights given, and the net's state for
+        a state z of theirs is z[..., net.order]. A on linear units is added to W's diagonal.
+
+        Args:
+            W: (M, M). h: (M,). A: (M,), zero by default. C: (M, N), by default N = 0. D: (O, M), by default O = 0.
+            b: (O,), zero by default. nonlinear: P, if the PWL units are the last P, or a mask of them, (M,) bool.
+
+        Raises:
+            ValueError: wrong shapes, NaN or infinite numbers, or no such P or mask.
+        """
+        given = {n: _tensor(x) for n, x in zip(PARTS, (A, W, C, h, D, b), strict=True) if x is not None}
+        W, dtype = given["W"], reduce(torch.promote_types, [x.dtype for x in given.values()])
+        if W.dim() != 2 or len(W) != W.shape[1]:
+            raise ValueError(f"W must have shape (M, M), got {tuple(W.shape)}")
+        pwl = _mask(nonlinear, len(W)).to(W.device)
+        N, O = 0 if C is None else (1, *given["C"].shape)[-1], 0 if D is None else (*given["D"].shape, 1)[0]  # noqa: E741
+        net = cls(N, len(W), int(pwl.sum()), O, seed)
+        net = net.to(W.device, dtype if dtype.is_floating_point else None)
+        net.order = pwl.int().argsort(stable=True)
+        with torch.no_grad():
+            for name in PARTS:
+                own, x = getattr(net, name), given.get(name, torch.zeros_like(getattr(net, name)))
+                if x.shape != own.shape:
+                    raise ValueError(f"{name} must have shape {tuple(own.shape)}, got {tuple(x.shape)}")
+                if not torch.isfinite(own.copy_(x)).all():
+                    raise ValueError(f"{name} contains NaN or infinite values")
+            net.W += torch.diag(net.A * ~pwl)
+            net.A *= pwl
+            for x in (net.A, net.W, net.C, net.h, net.W.T, net.D.T):
+                x.copy_(x[net.order])
+        return net
+
+    @classmethod
+    def from_rnn(cls, rnn: nn.RNN, linear: nn.Linear | None = None) -> ALRNN:
+        r"""A ReLU RNN of torch, u_t = relu(W u_{t-1} + C s_t + h), as a net with P = M and A = 0: relu(z_t) = u_t.
+
+        z_t is what torch applies ReLU to; both start from the same state, if it is not negative. Without `linear` the
+        net has no readout. With it, the net gives torch's answer one step later, y_t = L u_{t-1} + c, from O linear
+        units in front, which hold L u_{t-1}: start them at 0, and read the last answer at a step more, with any input.
+
+        At the same step no net can, of any size: y_t is affine in s_t, and L relu(W u_{t-1} + C s_t + h) + c is not.
+
+        Raises:
+            ValueError: anything but one layer of torch.nn.RNN with ReLU in one direction, or a readout of another size.
+        """
+        one = isinstance(rnn, nn.RNN) and rnn.num_layers == 1 and not rnn.bidirectional
+        if not one or rnn.nonlinearity != "relu":
+            raise ValueError(f"rnn must be a torch.nn.RNN(nonlinearity='relu') of one layer and direction, got {rnn!r}")
+        W, C = (getattr(rnn, f"weight_{name}_l0") for name in ("hh", "ih"))
+        M, h = len(W), sum((getattr(rnn, f"bias_{name}_l0") for name in ("ih", "hh") if rnn.bias), W.new_zeros(len(W)))
+        if linear is None:
+            return cls.from_weights(W, h, C=C, nonlinear=M)
+        if not isinstance(linear, nn.Linear) or linear.in_features != M:
+            raise ValueError(f"linear must be a torch.nn.Linear that reads {M} units, got {linear!r}")
+        O = linear.out_features  # noqa: E741
+        W, C, h = torch.cat([linear.weight, W]), nn.functional.pad(C, (0, 0, O, 0)), nn.functional.pad(h, (O, 0))
+        D = torch.eye(O, O + M, dtype=W.dtype, device=W.device)
+        return cls.from_weights(nn.functional.pad(W, (O, 0)), h, C=C, D=D, b=linear.bias, nonlinear=M)
 
     @classmethod
     def run(cls, w: Weights, batch: Seen, last: int | None = None, state: Any = None) -> Output:
@@ -109,7 +241,11 @@ class ALRNN(Net):
             if words and (s < 0).any():
                 raise ValueError("texts that start late (-1) start from state zero: leave z0 out")
             check_input("z0", z0, self.W, (s.shape[0], self.hidden_size))
-        w = {name: x.unsqueeze(0) for name, x in self.weights().items()}
+        if s.shape[1] == 1 and type(self).run.__func__ is ALRNN.run.__func__:  # type: ignore[attr-defined]
+            z1 = self.next_state(s[:, 0], zeros(self.W, len(s), self.hidden_size) if z0 is None else z0)
+            return (z1 @ self.D.mT + self.b)[:, None], z1[:, None]  # one step, for which nothing need be set up
+        named = self.weights() | {name: getattr(self, name) for name in PARTS}  # where parametrised or pruned, too
+        w = {name: x.unsqueeze(0) for name, x in named.items()}
         y, z, _ = self.run(w, Inputs(s, s.shape[1]), state=None if z0 is None else z0.unsqueeze(0))
         return y[0], z[0]  # type: ignore[index]
 
@@ -136,24 +272,6 @@ class ALRNN(Net):
         """Sizes, seed and start."""
         sizes = f"N={self.input_size}, M={self.hidden_size}, P={self.nonlinear_size}, O={self.output_size}"
         return f"{sizes}, seed={self.seed}, init={self.init.kind}"
-
-    def get_extra_state(self) -> Tensor:
-        """P, so that weights cannot be loaded into a net that would read them otherwise."""
-        return torch.tensor(self.nonlinear_size)
-
-    def set_extra_state(self, state: Any) -> None:
-        """Refuse the weights of a net with another P."""
-        if int(state) != self.nonlinear_size:
-            raise ValueError(
-                f"these weights are of a net with P = {int(state)}, this one has P = {self.nonlinear_size}"
-            )
-
-    def _load_from_state_dict(self, state_dict, prefix, *rest):
-        pwl = state_dict.pop(f"{prefix}pwl", None)  # as files of version 0.1.0 have it
-        state_dict.pop(f"{prefix}lower", None)
-        if pwl is not None:
-            state_dict.setdefault(f"{prefix}_extra_state", pwl.sum())
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def states(w: Weights, s: Tensor, z0: Tensor | None = None, last: int | None = None, at: str = "") -> Tensor:
@@ -198,4 +316,18 @@ def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
 
 def _self_weights(A: Tensor, bends: Tensor) -> Tensor:
     """A as it is, from which no gradient reaches the linear units."""
-    return torch.where(bends > 0, A, A.detach())
+    return torch.where(bends > 0, A, A.detach()) if torch.is_grad_enabled() else A
+
+
+def _tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+
+
+def _mask(nonlinear: Any, M: int) -> Tensor:
+    """Which units are PWL units, (M,) bool, given P or such a mask."""
+    if np.ndim(nonlinear) == 0:
+        return torch.arange(M) >= M - integer("nonlinear", nonlinear, 0, M, "M")
+    mask = _tensor(nonlinear)
+    if mask.dtype != torch.bool or mask.shape != (M,):
+        raise ValueError(f"nonlinear must be P or a mask, True or False for each of {M} units, got {nonlinear!r}")
+    return mask
