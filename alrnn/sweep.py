@@ -15,7 +15,7 @@ from torch import Tensor
 
 from . import __version__
 from .history import History
-from .nets import ALRNN, Init, Net, Stack, plain, rebuilt
+from .nets import ALRNN, Init, Net, Stack, rebuilt, told
 from .scoring import scores
 from .settings import Settings, check_settings, regularised_units
 from .tasks import Task
@@ -56,7 +56,7 @@ class Sweep:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write table, weights and history to one .npz file."""
-        nets = [[type(net).__name__, plain(net.settings())] for net in self.nets]
+        nets = [told(net) for net in self.nets]
         table = self.table.astype(object).where(self.table.notna(), None).to_dict("list")  # None: missing
         past = self.history
         facts = None if past is None else [past.P, past.seed, list(past.diverged.items()), past.seconds]
@@ -82,7 +82,7 @@ class Sweep:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{os.fspath(path)} is no saved sweep: {error}") from None
         given = [net if isinstance(net, list) else ["ALRNN", net] for net in text[0]]  # 0.1.0 knew one kind only
-        nets = [rebuilt(kind, settings, kinds).to(theta.dtype) for kind, settings in given]
+        nets = [rebuilt(*net, kinds=kinds).to(theta.dtype) for net in given]
         stack, history = Stack(nets), None
         with torch.no_grad():
             stack.theta.copy_(theta)

@@ -16,7 +16,7 @@ from tqdm import tqdm  # plain text: a notebook widget would stay behind in the 
 
 from .checks import integer
 from .history import DivergedError, History
-from .nets import Net, Stack, plain, rebuilt
+from .nets import Net, Stack, plain, rebuilt, told
 from .recurrence import kernel
 from .replay import Replay
 from .scoring import as_list, check_tasks, evaluate, scores
@@ -248,9 +248,9 @@ class Trainer:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write all that is needed to go on exactly as without a stop; the file appears whole or not at all."""
-        frozen = [[n for n, p in net.named_parameters() if not p.requires_grad] for net in self.nets]
         kept = {
-            "nets": [[type(n).__name__, plain(n.settings()), held] for n, held in zip(self.nets, frozen, strict=True)],
+            "nets": [told(net) for net in self.nets],
+            "frozen": [[n for n, p in net.named_parameters() if not p.requires_grad] for net in self.nets],
             "tasks": self._told(),
             "settings": plain(self.settings) | {"diverged": self.diverged},
             "theta": self.stack.theta.detach(),
@@ -271,8 +271,8 @@ class Trainer:
         """
         kept = torch.load(path, weights_only=True)
         theta = kept["theta"]
-        nets = [rebuilt(name, settings, kinds).to(theta) for name, settings, _ in kept["nets"]]
-        for net, (_, _, frozen) in zip(nets, kept["nets"], strict=True):
+        nets = [rebuilt(*net, kinds=kinds).to(theta) for net in kept["nets"]]
+        for net, frozen in zip(nets, kept["frozen"], strict=True):
             for name in frozen:
                 net.get_parameter(name).requires_grad_(False)
         trainer = cls(nets, task, **kept["settings"])

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+import numpy as np
+
 from .almost_linear import ALRNN
 from .init import Init
 from .net import Inputs, Net, Output
@@ -11,23 +13,49 @@ from .stack import Ensemble, Stack
 from .torch_nets import GRU, LSTM, RNN
 
 __all__ = ["ALRNN", "GRU", "LSTM", "RNN", "Ensemble", "Init", "Inputs", "Net", "Output", "Stack"]
+__dir__ = __all__.copy  # dir() shows what is public
 KINDS: tuple[type[Net], ...] = (ALRNN, RNN, GRU, LSTM)
 
 
 def plain(settings: Any) -> Any:
-    """Settings as files hold them: numbers, text, lists and dicts."""
+    """Settings as files hold them: numbers, text, lists and dicts; TypeError for anything else."""
+    if isinstance(settings, np.generic):
+        return settings.item()
     if is_dataclass(settings) and not isinstance(settings, type):
         return plain(asdict(settings))
     if isinstance(settings, dict):
         return {name: plain(value) for name, value in settings.items()}
     if isinstance(settings, (list, tuple)):
         return [plain(value) for value in settings]
-    return settings if isinstance(settings, (bool, int, float, str)) or settings is None else str(settings)
+    if settings is None or isinstance(settings, (bool, int, float, str)):
+        return settings
+    raise TypeError(f"only numbers, text, lists and dicts can be saved as settings, got {settings!r}")
 
 
-def rebuilt(kind: str, settings: dict[str, Any], kinds: Sequence[type[Net]] = ()) -> Net:
-    """The net of this kind, a class by name, with these settings, untrained; `kinds` are known beside the library's."""
+def told(net: Net) -> list[Any]:
+    """What makes a net again, untrained, by `rebuilt`, as files hold it: kind, settings, names of its parameters.
+
+    Raises:
+        ValueError, TypeError: they do not make it again.
+    """
+    kind, found = type(net), [type(net).__name__, plain(net.settings()), [name for name, _ in net.named_parameters()]]
+    sizes = [{name: p.shape for name, p in one.named_parameters()} for one in (net, rebuilt(*found, kinds=[kind]))]
+    if sizes[0] != sizes[1] or (kind not in KINDS and kind.__name__ in {one.__name__ for one in KINDS}):
+        raise ValueError(f"{kind.__name__} with its settings {found[1]} makes another net: it cannot be saved")
+    return found
+
+
+def rebuilt(kind: str, settings: dict[str, Any], names: Sequence[str] = (), kinds: Sequence[type[Net]] = ()) -> Net:
+    """The net of this kind, a class by name, with these settings, untrained; `kinds` are known beside the library's.
+
+    names: the order of its parameters, as it was when their numbers were saved.
+    """
     known = {one.__name__: one for one in (*KINDS, *kinds)}
     if kind not in known:
         raise ValueError(f"{kind} is no kind of net that is known here ({', '.join(known)}): name its class in kinds")
-    return known[kind](**settings)
+    net = known[kind](**settings)
+    for name in names:
+        place, _, own = name.rpartition(".")
+        parameters = net.get_submodule(place)._parameters
+        parameters[own] = parameters.pop(own)
+    return net

@@ -24,9 +24,9 @@ class Stack(nn.Module):
     number, else 0.
 
     Raises:
-        ValueError: no nets; kinds, sizes, dtypes or devices that differ; one net twice.
+        ValueError: no nets; kinds, sizes, dtypes or devices that differ; one net, or memory of one, twice.
         TypeError: what K nets in one pass cannot carry: a `forward` of its own beside the kind's `run`, parametrised,
-            pruned, tied or hooked weights.
+            pruned, tied or hooked weights, or such as cannot be written to.
     """
 
     def __init__(self, nets: Sequence[Net]):
@@ -41,12 +41,15 @@ class Stack(nn.Module):
             raise ValueError(f"nets of one ensemble must be of one kind, got {_names(type(n) for n in nets)}")
         if len(set(map(id, nets))) < len(nets):
             raise ValueError("each net may be in an ensemble once, got one of them twice")
-        weights = [dict(net.named_parameters()) for net in nets]
-        self.shapes = {name: w.shape for name, w in weights[0].items()}
-        facts = [[(name, w.shape, w.dtype, w.device) for name, w in net.weights().items()] for net in nets]
-        places = {fact[2:] for fact in chain(*facts) if fact[2].is_floating_point}
+        facts = [{name: (w.shape, w.dtype, w.device) for name, w in net.weights().items()} for net in nets]
+        places = {fact[1:] for fact in chain(*(named.values() for named in facts)) if fact[1].is_floating_point}
         if any(fact != facts[0] for fact in facts) or len(places) > 1:
             raise ValueError("nets of one ensemble must share input, hidden and output size, dtype and device")
+        self.shapes = {name: p.shape for name, p in nets[0].named_parameters()}
+        weights = [{name: net.get_parameter(name) for name in self.shapes} for net in nets]  # all in the first's order
+        memory = [p.data_ptr() for named in weights for p in named.values() if p.numel() and not p.is_meta]
+        if len(set(memory)) < len(memory):
+            raise ValueError("nets of one ensemble must not share memory: give each its own weights, as net.copy() has")
         self.theta = nn.Parameter(_flat([{name: p.detach() for name, p in w.items()} for w in weights]))
         free = [{name: torch.full_like(p, p.requires_grad) for name, p in w.items()} for w in weights]
         for net, mask in zip(nets, free, strict=True):
@@ -97,12 +100,16 @@ class Stack(nn.Module):
         return output.y, output.z  # type: ignore[return-value]
 
     def write_to(self, nets: Sequence[Net]) -> None:
-        """Copy the weights into K nets of the same kind and sizes, in order; ValueError for another number of nets."""
+        """Copy the weights into K nets of the same kind, sizes and P, in order; ValueError for other nets."""
         if len(nets) != len(self.theta):
             raise ValueError(f"the ensemble holds {len(self.theta)} nets, got {len(nets)} to write to")
         own = [dict(net.named_parameters()) for net in nets]
-        if any({name: w.shape for name, w in named.items()} != self.shapes for named in own):
-            raise ValueError("the nets to write to have other sizes than those of the ensemble")
+        for k, net in enumerate(nets):
+            if type(net) is not self.kind or {name: w.shape for name, w in own[k].items()} != self.shapes:
+                raise ValueError("the nets to write to have another kind or other sizes than those of the ensemble")
+            held = {name: getattr(self, own)[k] for name, own in self.buffer_names.items()}
+            if not all(torch.equal(x, held[name].to(x)) for name, x in net.named_buffers()):
+                raise ValueError("the nets to write to have another P than those of the ensemble, or another buffer")
         with torch.no_grad():
             for name, values in self.parts().items():
                 for named, value in zip(own, values, strict=True):
@@ -129,9 +136,11 @@ def _check_net(net: Net) -> None:
     def defined(name: str) -> int:
         return next(i for i, kind in enumerate(order) if name in vars(kind))
 
-    if defined("forward") < defined("run") or "forward" in vars(net):
+    own = [name for name in ("forward", "run", "predict", "weights") if name in vars(net)]
+    own += [name for name in ("forward", "weights") if defined(name) < defined("run")]
+    if own:
         raise TypeError(
-            f"{type(net).__name__} has a forward of its own, which training and scoring never call: they call the "
+            f"{type(net).__name__} has a {own[0]} of its own, which training and scoring never call: they call the "
             "class method run. Write that instead (alrnn.nets.Net says how), or train it in a loop of your own"
         )
     for name, module in net.named_modules():
@@ -154,6 +163,8 @@ def _check_net(net: Net) -> None:
                 f"{name} has a gradient hook, which nets in one pass never call: requires_grad=False "
                 "holds a whole tensor fixed"
             )
+        if p.is_inference() or p.untyped_storage().nbytes() < p.numel() * p.element_size():
+            raise TypeError(f"{name} cannot be written to: it was made in inference mode, or its numbers share memory")
         if id(p) in names:
             raise TypeError(f"{name} and {names[id(p)]} are one tied tensor, which nets in one pass cannot have")
         names[id(p)] = name
