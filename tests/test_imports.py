@@ -150,7 +150,8 @@ import alrnn
 from alrnn import *
 task = alrnn.tasks.Adding(10)
 nets = [alrnn.ALRNN(2, 4, P, 1, seed=0) for P in (0, 2)]
-print(alrnn.fit(nets, task, steps=2, batch_size=4, progress=False).loss.shape, alrnn.evaluate(nets, task, task.held_out("test", 10)).shape)
+print(alrnn.fit(nets, task, steps=2, batch_size=4, progress=False).loss.shape)
+print(alrnn.evaluate(nets, task, task.held_out("test", 10)).shape)
 sweep = alrnn.sweep(task, 4, [1, 2], seeds=2, steps=2, progress=False)
 net = sweep.net(P=2, seed=1)
 y, z = net(task.held_out("test", 10).s)
@@ -175,10 +176,10 @@ except ImportError as error:
 
 def test_training_and_analysis_need_no_plotting_and_no_notebook() -> None:
     lines = python(WITHOUT % NEVER).stdout.splitlines()
-    assert lines[:3] == ["(2, 2) (2,)", "4 100 True True", "2 6"]
-    assert re.fullmatch(r"alrnn\.plots needs \w+: install alrnn\[plots\]", lines[3]) and lines[5] == lines[3]
-    assert re.fullmatch(r"alrnn\.explore needs \w+: install alrnn\[plots\]", lines[4])
-    assert lines[6] == "full-size runs need joblib: install alrnn[experiments]"
+    assert lines[:4] == ["(2, 2)", "torch.Size([2])", "4 100 True True", "2 6"]
+    assert re.fullmatch(r"alrnn\.plots needs \w+: install alrnn\[plots\]", lines[4]) and lines[6] == lines[4]
+    assert re.fullmatch(r"alrnn\.explore needs \w+: install alrnn\[plots\]", lines[5])
+    assert lines[7] == "full-size runs need joblib: install alrnn[experiments]"
 
 
 WINGS = ["datasets", "experiments", "explore", "nets", "nn", "plots", "recurrence", "regions", "tasks", "theory"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from itertools import pairwise
+from typing import is_typeddict
 
 from sphinx.application import Sphinx
 
@@ -13,7 +14,7 @@ FIELDS = {"Args:": "param", "Raises:": "raises", "Returns:": "returns"}
 
 def read_as_text(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Make reStructuredText of a docstring: its sections, and lines set apart, as a list or as they are."""
-    has_arguments = callable(obj) and what != "exception"
+    has_arguments = callable(obj) and what != "exception" and not is_typeddict(obj)
     names = [*(inspect.signature(obj).parameters if has_arguments else ()), r"[A-Z]\w+Error"]
     next_item = rf"[.;]\s(?=(?:{'|'.join(names)}): )"  # several may share a line
     joined = re.sub(r"\n {8,}", " ", "\n".join(lines)).split("\n")  # the rest of an item
