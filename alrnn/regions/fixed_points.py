@@ -2,119 +2,140 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from scipy.optimize import linprog
-from torch import Tensor
 
 from ..checks import integer
-from ..nets.almost_linear import ALRNN
-from .modes import array, jacobians
+from ..nets.net import Net
+from .modes import Map, Numbers, codes, jacobians
+from .points import Cycle, FixedPoint, Points
 
 ENUMERABLE = 20  # bits: at most 2^20 regions, or sequences of regions, are searched without being named
-
-
-@dataclass(frozen=True)
-class FixedPoint:
-    """A solution of z = J_d z + C s + h for one bitcode d.
-
-    z (M,). bits (P,): d. real: z lies in the region of d; otherwise it is virtual, and no state of the net rests there.
-    eigenvalues (M,) complex, of J_d, largest modulus first.
-    marginal (M, m): orthonormal directions along which z may move and still be a solution (I - J_d is singular); m is 0
-    for a point, 1 for a line, 2 for a plane. On a line or plane, real says whether it crosses the region of d at all;
-    z is then one solution in that region, otherwise the one nearest to the origin.
-    boundary: a PWL unit is at 0, so the map differs on the other side and the eigenvalues tell half of the story.
-    """
-
-    z: np.ndarray
-    bits: np.ndarray
-    real: bool
-    eigenvalues: np.ndarray
-    marginal: np.ndarray
-    boundary: bool
-
-    @property
-    def stable(self) -> bool:
-        """All eigenvalues lie inside the unit circle (by 1e-9): small deviations die out. Never true on a line."""
-        return bool(np.abs(self.eigenvalues).max() < 1 - 1e-9)
-
-    @property
-    def attracting(self) -> bool:
-        """Stable, not counting the m eigenvalues 1 of the marginal directions: true of a line attractor."""
-        m = self.marginal.shape[1]
-        across = self.eigenvalues[np.argsort(np.abs(self.eigenvalues - 1))[m:]]
-        return bool((np.abs(across) < 1 - (1e-6 if m else 1e-9)).all())  # 1e-6: a defective 1 splits in rounding
-
-
-@dataclass(frozen=True)
-class Cycle(FixedPoint):
-    """A solution that returns after k steps and not before: z (k, M) in order, bits (k, P).
-
-    Eigenvalues (M,) are those of J_k ... J_1, marginal (M, m) the free directions of z[0]. Otherwise as `FixedPoint`.
-    """
+BORDER = 10  # units: where more of them are at 0, the maps on all sides are too many to look at
 
 
 def fixed_points(
-    net: ALRNN,
-    s: Tensor | ArrayLike | None = None,
-    bits: Tensor | ArrayLike | None = None,
+    net: Net | Map,
+    s: Numbers | None = None,
+    bits: Numbers | None = None,
     virtual: bool = True,
     tolerance: float = 1e-9,
-) -> list[FixedPoint]:
+    slow: float = 0.0,
+) -> Points[FixedPoint]:
     """All fixed points, real and virtual: one per region, unless I - J_d is singular (a line or plane, or none at all).
+
+    A real point lies in its region to the last bit: `visits` finds its bits. Units within tolerance of 0 count as off
+    and are given as exactly 0.
 
     Args:
         s: constant input (N,); zero by default.
-        bits: regions (R, P) to search, e.g. `visits(net, z).bits`; all 2^P by default.
+        bits: regions (R, P) to search, e.g. `visits(net, z).bits`, or their bitcodes; all 2^P by default.
         virtual: False leaves the virtual ones out, which is faster when P is large.
         tolerance: singular values of I - J below it count as 0, and so do units within it of 0 (hence as off); both
             relative to the largest one where that is above 1.
+        slow: eigenvalues with |1 - eigenvalue| < slow count as 1, as no trained integrator is within 1e-9 of it: their
+            directions are marginal. What they span is a line or plane on which states creep; z is the place there that
+            rests or creeps least if it lies in the region, otherwise one well inside it, and has a drift.
 
     Raises:
         ValueError: wrong shapes, bits other than 0 and 1, or P > 20 without bits.
     """
-    regions = None if bits is None else array(bits)
-    if regions is not None and (regions.ndim != 2 or regions.shape[1] != net.nonlinear_size):
-        raise ValueError(f"bits of regions must have shape (R, {net.nonlinear_size}), got {regions.shape}")
-    sequences = None if regions is None else regions[:, None]
-    if sequences is None and net.nonlinear_size > ENUMERABLE:
+    m = Map.of(net)
+    P = m.nonlinear_size
+    if bits is None and P > ENUMERABLE:
         raise ValueError(
-            f"P = {net.nonlinear_size} has too many regions to search all of them (P <= {ENUMERABLE}): "
-            "pass the visited ones, bits=visits(net, z).bits"
+            f"P = {P} has too many regions to search all of them (P <= {ENUMERABLE}): jump from region to region, "
+            "search(net), or pass the visited ones, bits=visits(net, z).bits"
         )
-    found = _orbits(net, 1, s, sequences, virtual, tolerance)
-    return [FixedPoint(z[0], d[0], *rest) for z, d, *rest in found]
+    named = _every_sequence(P, 1) if bits is None else _named(bits, P)
+    found = _orbits(m, named, m.drive(s), virtual, tolerance, slow)
+    return Points((FixedPoint(z[0], d[0], *rest) for z, d, *rest in found), complete=bits is None)
 
 
 def cycles(
-    net: ALRNN,
+    net: Net | Map,
     k: int,
-    s: Tensor | ArrayLike | None = None,
-    sequences: Tensor | ArrayLike | None = None,
+    s: Numbers | None = None,
+    sequences: Numbers | None = None,
     virtual: bool = True,
     tolerance: float = 1e-9,
-) -> list[Cycle]:
+    slow: float = 0.0,
+) -> Points[Cycle]:
     """All cycles of k steps, real and virtual, each once; solutions that return sooner are left out.
 
     Args:
-        k: length, at least 1. sequences: regions in order, (S, k, P); by default all, one per cyclic order.
-        s, virtual, tolerance: as for `fixed_points`.
+        k: length, at least 1.
+        sequences: regions in order, (S, k, P), or bitcodes; by default all, one per cyclic order.
+        s, virtual, tolerance, slow: as for `fixed_points`, the eigenvalues being those of all k steps together.
 
     Raises:
         ValueError: wrong shapes, bits other than 0 and 1, or P k > 20 without sequences.
     """
-    k = integer("k", k, 1)
-    if sequences is None and net.nonlinear_size * k > ENUMERABLE:
+    m, k = Map.of(net), integer("k", k, 1)
+    P = m.nonlinear_size
+    if sequences is None and P * k > ENUMERABLE:
         raise ValueError(
-            f"P k = {net.nonlinear_size * k} bits make too many sequences to search all of them (P k <= {ENUMERABLE}): "
+            f"P k = {P * k} bits make too many sequences to search all of them (P k <= {ENUMERABLE}): "
             "pass the sequences of regions to search"
         )
-    found = _orbits(net, k, s, None if sequences is None else array(sequences), virtual, tolerance)
-    return [Cycle(*fields) for fields in found]
+    named = _every_sequence(P, k) if sequences is None else _named(sequences, P, k)
+    found = _orbits(m, named, m.drive(s), virtual, tolerance, slow)
+    return Points((Cycle(*fields) for fields in found), complete=sequences is None)
+
+
+def search(
+    net: Net | Map,
+    s: Numbers | None = None,
+    bits: Numbers | None = None,
+    starts: int = 100,
+    most: int = 10_000,
+    seed: int = 0,
+    tolerance: float = 1e-9,
+    slow: float = 0.0,
+) -> Points[FixedPoint]:
+    """Real fixed points where there are too many regions to try them all: some may be missed.
+
+    Solves in one region, goes on in the region where that solution lies, and so on until it is real or known. The
+    result is `complete` only if all regions were met on the way.
+
+    Args:
+        bits: regions (R, P) to start from, the visited ones, say, besides `starts` random ones from `seed`.
+        most: how many regions to try before the search ends.
+        s, tolerance, slow: as for `fixed_points`.
+
+    Raises:
+        ValueError: wrong shapes, or bits other than 0 and 1.
+    """
+    m, known = Map.of(net), set[bytes]()
+    P, drive = m.nonlinear_size, m.drive(s)
+    todo = np.random.default_rng(seed).integers(0, 2, (integer("starts", starts, 0), 1, P), dtype=np.int8)
+    todo = todo if bits is None else np.concatenate([_named(bits, P), todo])
+    promising = [todo[:0]]
+    while len(todo) and len(known) < most:
+        new = [i for word, i in {word.tobytes(): i for i, word in enumerate(todo)}.items() if word not in known]
+        todo = todo[new[: most - len(known)]]
+        known |= {word.tobytes() for word in todo}
+        jumps = [todo[:0]]
+        for words in _batches(m, todo):
+            z, real, regular, *_ = _solve(m, words, drive, tolerance)
+            promising.append(words[real | ~regular | bool(slow)])
+            jumps.append((z[regular & ~real][..., m.hidden_size - P :] > 0).astype(np.int8))
+        todo = np.concatenate(jumps)
+    found = fixed_points(m, s, np.concatenate(promising)[:, 0], False, tolerance, slow)
+    found.complete = len(known) == 2**P
+    return found
+
+
+def _named(bits: Numbers, P: int, *k: int) -> np.ndarray:
+    """Regions (R, P), or, given k, sequences of them (S, k, P), as (S, k, P)."""
+    given = codes(bits, P)
+    if given.ndim != 2 + len(k) or given.shape[1:] != (*k, P):
+        what, shape = "sequences of regions" if k else "regions", ", ".join(map(str, ("n", *k, P)))
+        raise ValueError(f"bits of {what} must have shape ({shape}), got {given.shape}")
+    return given.reshape(len(given), *(k or (1,)), P)
 
 
 def _every_sequence(P: int, k: int) -> np.ndarray:
@@ -129,35 +150,18 @@ def _every_sequence(P: int, k: int) -> np.ndarray:
     return bits.astype(np.int8).reshape(len(number), k, P)
 
 
-def _orbits(
-    net: ALRNN, k: int, s: Tensor | ArrayLike | None, sequences: np.ndarray | None, virtual: bool, tolerance: float
-) -> Iterator[tuple]:
-    """Fields of every `Cycle` of length k, in batches of sequences."""
-    M, P = net.hidden_size, net.nonlinear_size
-    if sequences is None:
-        sequences = _every_sequence(P, k)
-    elif sequences.ndim != 3 or sequences.shape[1:] != (k, P):
-        raise ValueError(f"sequences of regions must have shape (S, {k}, {P}), got {sequences.shape}")
-    elif not np.isin(sequences, (0, 1)).all():  # before they become integers
-        raise ValueError("bits must be 0 or 1")
-    drive = array(net.h)
-    if s is not None:
-        constant = array(s)
-        if constant.shape != (net.input_size,) or not np.isfinite(constant).all():
-            raise ValueError(f"s must be a finite constant input of shape ({net.input_size},), got {constant}")
-        drive = drive + array(net.C) @ constant
-    if not np.isfinite(drive).all():
-        raise ValueError("the net's weights are not finite")
-    size = max(1, 2**21 // (k * M * M))
-    for start in range(0, len(sequences), size):
-        yield from _solve(net, sequences[start : start + size].astype(np.int8), drive, virtual, tolerance)
+def _batches(m: Map, sequences: np.ndarray) -> Iterator[np.ndarray]:
+    size = max(1, 2**21 // (sequences.shape[1] * m.hidden_size**2))
+    return (sequences[start : start + size] for start in range(0, len(sequences), size))
 
 
-def _solve(net: ALRNN, bits: np.ndarray, drive: np.ndarray, virtual: bool, tolerance: float) -> Iterator[tuple]:
-    n, k, P = bits.shape
-    M = net.hidden_size
-    J = jacobians(net, bits)
-    # z_j = linear_j z_0 + offset_j along the sequence; it closes if z_k = z_0, that is (I - linear_k) z_0 = offset_k.
+def _solve(m: Map, bits: np.ndarray, drive: np.ndarray, tolerance: float) -> tuple[np.ndarray, ...]:
+    """Orbits with these bits (n, k, P): z (n, k, M); real (n,); regular (n,); linear (n, k + 1, M, M), offset.
+
+    z_j = linear_j z_0 + offset_j, j = 0..k. They close if z_k = z_0: (I - linear_k) z_0 = offset_k, if that is regular.
+    """
+    (n, k, P), M = bits.shape, m.hidden_size
+    J = jacobians(m, bits)
     linear, offset = [np.broadcast_to(np.eye(M), (n, M, M))], [np.zeros((n, M))]
     for j in range(k):
         linear.append(J[:, j] @ linear[-1])
@@ -171,49 +175,83 @@ def _solve(net: ALRNN, bits: np.ndarray, drive: np.ndarray, virtual: bool, toler
     z = np.stack([(Phi @ start)[..., 0] + phi for Phi, phi in zip(linear[:-1], offset[:-1], strict=True)], axis=1)
     margin = tolerance * _scale(z, (1, 2))[:, None, None]
     real = ((z[..., M - P :] > margin) == bits).all((1, 2))
-    free = np.zeros((M, 0))
-    keep = np.flatnonzero(~regular | virtual | real)
-    values = np.linalg.eigvals(linear[-1][keep]).astype(np.complex128)
-    values = np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)
-    for i, eigenvalues in zip(keep, values, strict=True):
-        orbit, lies_in, marginal = z[i], bool(real[i]), free
-        if not regular[i]:
-            path = np.stack([x[i] for x in linear[:-1]]), np.stack([x[i] for x in offset[:-1]])
-            family = _family(E[i], offset[-1][i], *path, bits[i], tolerance)
-            if family is None or not (virtual or family[1]):
+    return z, real, regular, np.stack(linear, 1), np.stack(offset, 1)
+
+
+def _orbits(
+    m: Map, sequences: np.ndarray, drive: np.ndarray, virtual: bool, tolerance: float, slow: float
+) -> Iterator[tuple]:
+    """Fields of every `Cycle` in these sequences of regions (S, k, P)."""
+    if not 0 <= slow < 1:
+        raise ValueError(f"slow must be from 0 to below 1, got {slow}")
+    M, pwl = m.hidden_size, np.arange(m.hidden_size) >= m.hidden_size - m.nonlinear_size
+    for words in _batches(m, sequences):
+        z, real, regular, linear, offset = _solve(m, words, drive, tolerance)
+        keep = np.flatnonzero(~regular | virtual | real | bool(slow))
+        values = np.linalg.eigvals(linear[keep, -1]).astype(np.complex128)
+        values = np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)
+        for i, eigenvalues in zip(keep, values, strict=True):
+            orbit, lies_in, marginal, drift = z[i], bool(real[i]), np.zeros((M, 0)), np.zeros(M)
+            creeps = (np.abs(1 - eigenvalues) < slow).any()
+            if creeps or not regular[i]:
+                family = _family(linear[i], offset[i], words[i], tolerance, slow if creeps else 0.0)
+                orbit, lies_in, marginal, drift = family or (np.zeros((0, M)), False, marginal, drift)
+            if not len(orbit) or not (virtual or lies_in) or _returns_early(orbit, tolerance):
                 continue
-            orbit, lies_in, marginal = family
-        if _returns_early(orbit, tolerance):
-            continue
-        near = np.abs(orbit[:, M - P :]) <= tolerance * _scale(orbit)
-        yield orbit, bits[i], lies_in, eigenvalues, marginal, bool(near.any())
+            units, on = orbit[:, pwl], words[i] == 1
+            near = np.abs(units) <= tolerance * _scale(orbit)
+            near = (near & ~on) | ((units > 0) & ~on) if lies_in else near  # then z lies there to the last bit
+            orbit = np.hstack([orbit[:, ~pwl], np.where(near, 0.0, units)])
+            sides = not near.any() or _shrink_on_all_sides(m, words[i], near, marginal)
+            yield orbit, words[i], lies_in, eigenvalues, marginal, bool(near.any()), sides, drift
 
 
-def _family(
-    E: np.ndarray, e: np.ndarray, linear: np.ndarray, offset: np.ndarray, bits: np.ndarray, tolerance: float
-) -> tuple[np.ndarray, bool, np.ndarray] | None:
-    """Orbits with E z_0 = e, E singular or nearly so: (z (k, M), real, marginal (M, m)), or None if there is none."""
-    U, size, Vt = np.linalg.svd(E)
-    null = size <= tolerance * max(1.0, size[0])
-    if (np.abs(U[:, null].T @ e) > tolerance * max(1.0, np.abs(e).max())).any():
+def _family(linear: np.ndarray, offset: np.ndarray, bits: np.ndarray, tolerance: float, slow: float) -> tuple | None:
+    """Orbits where I - J is singular, or, given slow, nearly so: (z (k, M), real, marginal (M, m), drift (M,)) or None.
+
+    linear (k + 1, M, M) and offset (k + 1, M) as from `_solve`.
+    """
+    M, P = len(linear[0]), bits.shape[1]
+    E, e = np.eye(M) - linear[-1], offset[-1]
+    basis, dual = _slow_part(E, slow) if slow else (np.eye(M), np.eye(M))
+    U, size, Vt = np.linalg.svd(dual @ E @ basis)
+    goal, null = U.T @ (dual @ e), size <= (slow or tolerance * max(1.0, size[0]))
+    if not slow and (np.abs(goal[null]) > tolerance * max(1.0, np.abs(e).max())).any():
         return None
-    nearest = Vt[~null].T @ ((U[:, ~null].T @ e) / size[~null])
-    marginal = Vt[null].T
-    M, P = len(E), bits.shape[1]
-    slope = (linear[:, M - P :] @ marginal).reshape(-1, marginal.shape[1])
-    level = (linear[:, M - P :] @ nearest + offset[:, M - P :]).ravel()
-    on, margin = bits.ravel() == 1, tolerance * _scale(linear @ nearest + offset)
-    inside = _inside(slope, level, on, margin)
-    a = np.zeros(marginal.shape[1]) if inside is None else inside
+    nearest = np.linalg.solve(E + basis @ dual, e - basis @ (dual @ e)) if slow else np.zeros(M)
+    nearest = nearest + basis @ (Vt[~null].T @ (goal[~null] / size[~null]))
+    marginal = basis @ Vt[null].T  # nearest + marginal a solves E z = e, but for the slow part, which a = rest solves
+    rest = np.divide(goal[null], size[null], out=np.zeros(null.sum()), where=bool(slow) & (size[null] > tolerance))
+    slope = (linear[:-1, M - P :] @ marginal).reshape(-1, marginal.shape[1])
+    level = (linear[:-1, M - P :] @ nearest + offset[:-1, M - P :]).ravel()
+    on, margin = bits.ravel() == 1, tolerance * _scale(linear[:-1] @ nearest + offset[:-1])
+
+    def stays(a: np.ndarray) -> bool:
+        return bool(((slope @ a + level > margin) == on).all())
+
+    inside = rest if slow and stays(rest) else _inside(slope, level, on, margin)
+    a = rest if inside is None else inside
     generic = np.random.default_rng(0).normal(size=len(a))
     for step in (0.0, *10.0 ** -np.arange(7)):  # a chosen point of shorter period may have neighbours of period k
-        z = linear @ (nearest + marginal @ (a + step * generic)) + offset
-        stays = inside is None or ((slope @ (a + step * generic) + level > margin) == on).all()
-        if not _returns_early(z, tolerance) and (stays or not step):
-            break
-    else:
-        return None
-    return z, inside is not None, marginal
+        z = linear[:-1] @ (nearest + marginal @ (a + step * generic)) + offset[:-1]
+        if not _returns_early(z, tolerance) and (not step or inside is None or stays(a + step * generic)):
+            drift = e - E @ z[0]
+            return z, inside is not None, marginal, drift * (np.abs(drift).max() > tolerance * _scale(z))
+    return None
+
+
+def _slow_part(E: np.ndarray, slow: float) -> tuple[np.ndarray, np.ndarray]:
+    """The invariant subspace of the eigenvalues of E (M, M) below `slow`, as an orthonormal basis (M, m), and its dual.
+
+    The dual (m, M) gives a vector's coordinates on the basis, and none of any other eigenvector.
+    """
+    from scipy.linalg import schur
+
+    distance = np.append(np.sort(np.abs(np.linalg.eigvals(E))), np.inf)
+    m = int((distance < slow).sum())
+    cut = min(2.0, distance[m - 1] + distance[m]) / 2  # amid a gap, out of reach of rounding
+    right, left = (schur(x, sort=lambda re, im: np.hypot(re, im) < cut)[1][:, :m] for x in (E, E.T))
+    return right, np.linalg.solve(left.T @ right, left.T)
 
 
 def _inside(slope: np.ndarray, level: np.ndarray, on: np.ndarray, margin: np.ndarray) -> np.ndarray | None:
@@ -221,6 +259,8 @@ def _inside(slope: np.ndarray, level: np.ndarray, on: np.ndarray, margin: np.nda
 
     First a point well inside is sought; then, as off includes 0, one that may touch 0 where off.
     """
+    from scipy.optimize import linprog
+
     nearest = np.zeros(slope.shape[1])
     fixed = np.abs(slope).max(axis=1, initial=0.0) <= margin
     if ((level[fixed] > margin) != on[fixed]).any():
@@ -237,6 +277,43 @@ def _inside(slope: np.ndarray, level: np.ndarray, on: np.ndarray, margin: np.nda
         if answer.success and answer.x[-1] > 1e-7:
             return answer.x[:-1]
     return None
+
+
+def _shrink_on_all_sides(m: Map, bits: np.ndarray, near: np.ndarray, marginal: np.ndarray) -> bool:
+    """`FixedPoint.all_sides` of an orbit with these bits (k, P) and units at 0, `near` (k, P)."""
+    if near.sum() > BORDER:
+        return False
+    M = m.hidden_size
+    maps = np.eye(M)[None]
+    for word, units in zip(bits, near, strict=True):
+        sides = np.repeat(word[None], 2 ** units.sum(), axis=0)
+        sides[:, units] = [*itertools.product((0, 1), repeat=units.sum())]
+        maps = (jacobians(m, sides)[:, None] @ maps).reshape(-1, M, M)
+    across = np.linalg.svd(marginal)[0][:, marginal.shape[1] :]
+    if np.abs(across.T @ maps @ marginal).max(initial=0.0) > 1e-6:
+        return False  # the line ends at this border
+    return not across.size or _shrink(across.T @ maps @ across)
+
+
+def _shrink(maps: np.ndarray) -> bool:
+    """Whether products of these maps (n, M, M), in any order, die out: True is proven, False may be not proven.
+
+    They do if every sequence of maps has a beginning whose product is a contraction, after which it starts anew. So
+    products are made longer until none is left that does not contract.
+    """
+    n, M, _ = maps.shape
+    if np.abs(np.linalg.eigvals(maps)).max() >= 1 - 1e-9:
+        return False
+    growing = maps
+    for _ in range(1000):
+        size = np.linalg.norm(growing, 2, axis=(1, 2))
+        growing = growing[size >= 1 - 1e-9]
+        if not len(growing):
+            return True
+        if size.max() > 1e6 or len(growing) * n > min(4096, 2**22 // M**2):
+            return False
+        growing = (maps[:, None] @ growing).reshape(-1, M, M)
+    return False
 
 
 def _returns_early(z: np.ndarray, tolerance: float) -> bool:

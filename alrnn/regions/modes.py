@@ -2,40 +2,128 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import eig
 from torch import Tensor
 
-from ..nets.almost_linear import ALRNN
+from ..checks import integer
+from ..nets.net import Net
+
+Numbers: TypeAlias = Tensor | ArrayLike
 
 
-def array(x: Tensor | ArrayLike) -> np.ndarray:
+def array(x: Numbers) -> np.ndarray:
     """A tensor or array-like as a NumPy array, detached; floats as float64."""
-    x = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    if isinstance(x, Tensor):
+        x = (x.double() if x.is_floating_point() else x).detach().cpu().numpy()
+    x = np.asarray(x)
     return x.astype(np.float64) if np.issubdtype(x.dtype, np.floating) else x
 
 
-def jacobians(net: ALRNN, bits: Tensor | ArrayLike) -> np.ndarray:
-    """Jacobians A + W diag(1, ..., 1, bits) of the regions with bits (..., P): (..., M, M), float64.
+@dataclass(frozen=True, eq=False)
+class Map:
+    """One almost-linear recurrence z' = A z + W phi(z) + C s + h: all that is read here of a net, whoever made it.
+
+    A (M,), W (M, M), h (M,), C (M, N) or None for N = 0: tensors or arrays, kept as float64. phi is ReLU on the last
+    P = nonlinear_size units. Whatever takes a net here takes a map, too.
+
+    Raises:
+        ValueError: shapes that do not fit, P outside 0..M, or weights that are not finite.
+    """
+
+    A: np.ndarray
+    W: np.ndarray
+    h: np.ndarray
+    C: np.ndarray | None = None
+    nonlinear_size: int = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        M = array(self.h).size
+        integer("nonlinear_size", self.nonlinear_size, 0, M, "M")
+        for name, shape in {"A": (M,), "W": (M, M), "h": (M,), "C": (M, -1)}.items():
+            given = getattr(self, name)
+            x = np.zeros((M, 0)) if given is None else array(given).astype(np.float64)
+            if x.ndim != len(shape) or any(n not in (size, -1) for n, size in zip(shape, x.shape, strict=True)):
+                raise ValueError(f"{name} must have shape {shape}, as h has {M} numbers, got {x.shape}")
+            if not np.isfinite(x).all():
+                raise ValueError(f"the net's weights are not finite: {name}")
+            object.__setattr__(self, name, x)
+
+    @classmethod
+    def of(cls, net: Net | Map, at: str = "") -> Map:
+        """The map of a net; `at` says which, by the prefix of its weights' names, if it has more than one ("encoder.").
+
+        Raises:
+            TypeError: neither a net with such a map nor a `Map`.
+        """
+        if isinstance(net, cls):
+            return net
+        maps = getattr(net, "maps", ())
+        if at not in maps:
+            raise TypeError(f"expected an ALRNN or a regions.Map, got {type(net).__name__}, maps {maps}, at {at!r}")
+        A, W, h, C, bends = (attrgetter(at + name)(net) for name in ("A", "W", "h", "C", "bends"))
+        return cls(A, W, h, C, nonlinear_size=int(bends.sum()))
+
+    @property
+    def hidden_size(self) -> int:
+        """M."""
+        return len(self.h)
+
+    def drive(self, s: Numbers | None = None) -> np.ndarray:
+        """C s + h (M,) under constant input s (N,), zero by default."""
+        C = array(self.C)  # type: ignore[arg-type]
+        constant = np.zeros(C.shape[1]) if s is None else array(s)
+        if constant.shape != C.shape[1:] or not np.isfinite(constant).all():
+            raise ValueError(f"s must be a finite constant input of shape ({C.shape[1]},), got {constant}")
+        return self.h + C @ constant
+
+    def step(self, z: np.ndarray, drive: np.ndarray) -> np.ndarray:
+        """The states after z (B, M)."""
+        pwl = np.arange(self.hidden_size) >= self.hidden_size - self.nonlinear_size
+        return self.A * z + np.where(pwl & (z <= 0), 0.0, z) @ self.W.T + drive
+
+
+def states_of(z: Numbers) -> np.ndarray:
+    """States as an array; one clear error for all that a net returns."""
+    if isinstance(z, (tuple, list)) and any(isinstance(x, Tensor) and x.ndim for x in z):
+        raise TypeError(f"states z must be one array, got a {type(z).__name__}: pass z of `y, z = net(s)`")
+    return array(z)
+
+
+def codes(bits: Numbers, P: int) -> np.ndarray:
+    """Bits (..., P) as int8; given as numbers, or as bitcodes "01" (...), as `Visits.codes` has them.
+
+    Raises:
+        ValueError: another number of bits, or bits other than 0 and 1.
+    """
+    given = array(bits)
+    if given.dtype.kind == "U":
+        words = [list(word) for word in given.ravel().tolist()]
+        if any(len(word) != P or set(word) - {"0", "1"} for word in words):
+            raise ValueError(f"bitcodes must have {P} digits 0 or 1, one per PWL unit, got {given.ravel()[:3]}")
+        given = np.array(words, dtype=np.int8).reshape(*given.shape, P)
+    if given.ndim < 1 or given.shape[-1] != P:
+        raise ValueError(f"bits must have shape (..., {P}), one per PWL unit, got {given.shape}")
+    if not np.isin(given, (0, 1)).all():
+        raise ValueError("bits must be 0 or 1")
+    return given.astype(np.int8)
+
+
+def jacobians(net: Net | Map, bits: Numbers) -> np.ndarray:
+    """Jacobians A + W diag(1, ..., 1, bits) of the regions with bits (..., P), or bitcodes: (..., M, M), float64.
 
     Raises:
         ValueError: bits of another shape or other than 0 and 1, or weights that are not finite.
     """
-    M, P = net.hidden_size, net.nonlinear_size
-    codes = array(bits)
-    if codes.ndim < 1 or codes.shape[-1] != P:
-        raise ValueError(f"bits must have shape (..., {P}), one per PWL unit, got {codes.shape}")
-    if not np.isin(codes, (0, 1)).all():
-        raise ValueError("bits must be 0 or 1")
-    A, W = array(net.A * net.pwl), array(net.W)
-    if not (np.isfinite(A).all() and np.isfinite(W).all()):
-        raise ValueError("the net's weights are not finite")
-    gate = np.ones((*codes.shape[:-1], 1, M))
-    gate[..., 0, M - P :] = codes
-    return np.diag(A) + W * gate
+    m = Map.of(net)
+    on = codes(bits, m.nonlinear_size)
+    gate = np.ones((*on.shape[:-1], 1, m.hidden_size))
+    gate[..., 0, m.hidden_size - m.nonlinear_size :] = on
+    return np.diag(m.A) + m.W * gate
 
 
 def time_constants(eigenvalues: ArrayLike) -> np.ndarray:
@@ -55,8 +143,10 @@ class Spectrum:
     bits (P,). eigenvalues (M,) complex. time_constants (M,) in steps. periods (M,) of rotation in steps, else inf.
     right (M, M): column i, of length 1, is the direction in which mode i STORES. left (M, M): row i is what it SELECTS
     from the input; left @ J = diag(eigenvalues) @ left and left @ right = 1 (Maheswaranathan et al., 2019). Both are
-    real if all eigenvalues are. Where an eigenvalue is defective, to rounding, no such row exists and it is NaN.
-    condition (M,): length of the left rows, 1 for a normal mode, inf for a defective one.
+    real if all eigenvalues are.
+    condition (M,): length of the left row, 1 for a normal mode: a change of J by x moves the eigenvalue by up to
+    condition x. It is inf, for more than 1e6, where the eigenvalue is defective to rounding. There the left eigenvector
+    stands at a right angle to the right one, so no length gives left @ right = 1: the row has length 1 instead.
     """
 
     bits: np.ndarray
@@ -72,28 +162,31 @@ class Spectrum:
         return np.flatnonzero(np.abs(self.time_constants) >= steps)
 
 
-def spectrum(net: ALRNN, bits: Tensor | ArrayLike) -> Spectrum:
-    """Eigenvalues, time constants and biorthonormal eigenvectors in the region with these bits (P,).
+def spectrum(net: Net | Map, bits: Numbers) -> Spectrum:
+    """Eigenvalues, time constants and biorthonormal eigenvectors in the region with these bits (P,), or bitcode.
 
     Raises:
         ValueError: as `jacobians`, or bits of more than one region.
     """
-    J = jacobians(net, bits)
-    if J.ndim != 2:
-        raise ValueError(f"bits must be those of one region, shape ({net.nonlinear_size},), got {array(bits).shape}")
-    values, left, right = eig(J, left=True, right=True)
+    from scipy.linalg import eig
+
+    m = Map.of(net)
+    on = codes(bits, m.nonlinear_size)
+    if on.ndim != 1:
+        raise ValueError(f"bits must be those of one region, shape ({m.nonlinear_size},), got {on.shape}")
+    values, left, right = eig(jacobians(m, on), left=True, right=True)
     order = np.lexsort((-values.imag, -values.real, -np.abs(values)))
     values, left, right = values[order], left[:, order].conj().T, right[:, order]
-    rows = np.full_like(left, np.nan)
+    rows, condition = left.copy(), np.full(len(values), np.inf)
     for i, value in enumerate(values):  # LAPACK's pairs need not match where eigenvalues repeat: match them in groups
         near = np.flatnonzero(np.abs(values - value) <= 1e-6 * max(1.0, np.abs(values[0])))
         gram = left[near] @ right[:, near]
         if np.linalg.svd(gram, compute_uv=False)[-1] > 1e-6:  # 0 in theory if the eigenvalue is defective
             rows[i] = np.linalg.solve(gram, left[near])[near == i][0]
-    condition = np.nan_to_num(np.linalg.norm(rows, axis=1), nan=np.inf)
+            condition[i] = np.linalg.norm(rows[i])
     with np.errstate(divide="ignore"):
         periods = 2 * np.pi / np.abs(np.angle(values))
-    return Spectrum(array(bits).astype(np.int8), values, time_constants(values), periods, right, rows, condition)
+    return Spectrum(on, values, time_constants(values), periods, right, rows, condition)
 
 
 @dataclass(frozen=True)
@@ -109,9 +202,9 @@ def principal_components(z: Tensor | np.ndarray, k: int | None = None) -> Compon
     """The k leading principal components (all by default) of states z (..., M).
 
     Raises:
-        ValueError: no states, NaN, no variance, or k outside 1..M.
+        ValueError: no states, NaN, no variance, or k outside 1..M. TypeError: not one array.
     """
-    states = array(z)
+    states = states_of(z)
     M = states.shape[-1]
     k = M if k is None else k
     if not 1 <= k <= M:
@@ -135,7 +228,7 @@ class Alignment:
     """How a mode lies to the c leading principal components of states; a mode is a line, a complex pair a plane.
 
     right, left: cosines of the principal angles, largest first, between the components and the span of the right
-    (left) eigenvectors, min(dimension, c) of them: 1 is parallel, 0 orthogonal; left is NaN for a defective mode.
+    (left) eigenvectors, min(dimension, c) of them: 1 is parallel, 0 orthogonal.
     explained: share of the states' variance inside the right span. components (c,): share of each component.
     """
 
@@ -153,17 +246,11 @@ def alignment(modes: Spectrum, mode: int, z: Tensor | np.ndarray, components: in
     """
     vectors = [modes.right[:, mode], modes.left[mode]]
     paired = modes.eigenvalues[mode].imag != 0
-    spans = [np.stack([v.real, v.imag] if paired else [v.real], axis=1) for v in vectors]
+    spans = [np.linalg.qr(np.stack([v.real, v.imag] if paired else [v.real], axis=1))[0] for v in vectors]
     everything = principal_components(z)
     c = spans[0].shape[1] if components is None else components
     if not 1 <= c <= len(everything.axes):
         raise ValueError(f"components must be between 1 and M = {len(everything.axes)}, got {c}")
-    right, left = (_cosines(everything.axes[:c], span) for span in spans)
-    inside = ((everything.axes @ np.linalg.qr(spans[0])[0]) ** 2).sum(1)
+    right, left = (np.linalg.svd(everything.axes[:c] @ x, compute_uv=False).clip(0, 1) for x in spans)
+    inside = ((everything.axes @ spans[0]) ** 2).sum(1)
     return Alignment(right, left, float(inside @ everything.explained), everything.explained[:c])
-
-
-def _cosines(axes: np.ndarray, span: np.ndarray) -> np.ndarray:
-    if np.isnan(span).any():
-        return np.full(min(span.shape[1], len(axes)), np.nan)
-    return np.linalg.svd(axes @ np.linalg.qr(span)[0], compute_uv=False).clip(0, 1)
