@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import math
 import operator
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,10 +25,30 @@ def integer(name: str, value: object, low: int, high: int | None = None, named: 
     return number
 
 
+def kept(thing: object) -> dict[str, Any]:
+    """The arguments that something was made with, which it keeps as attributes of the same names.
+
+    Raises:
+        ValueError: it does not keep them, or takes *args or **kwargs, whose names are not known.
+    """
+    arguments = inspect.signature(type(thing)).parameters.values()
+    many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if lost := [p for p in arguments if p.kind in many or not hasattr(thing, p.name)]:
+        raise ValueError(
+            f"{type(thing).__name__} must keep the arguments it is made with as attributes of the same name (or have a "
+            f"settings() of its own); it does not keep {', '.join(str(p).split(':')[0].split('=')[0] for p in lost)}"
+        )
+    return {p.name: getattr(thing, p.name) for p in arguments}
+
+
 def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -> bool:
     """Whether s holds words, as column numbers; if so, one clear error unless their shape and values are right."""
-    if not isinstance(s, Tensor) or s.dtype != torch.int64:
+    if not is_words(s):
         return False
+    assert isinstance(s, Tensor)
+    if s.dim() != len(shape):
+        sizes = ", ".join(map(str, shape))
+        raise ValueError(f"words s must have shape ({sizes}), numbers must be {like.dtype}; got {s.dtype} {s.shape}")
     check_shape("words s", s, like, shape)
     if s.min() < -1 or s.max() >= N:
         raise ValueError(f"words must be from 0 to {N - 1}, or -1 before the first one, got {s.min()} to {s.max()}")
@@ -32,13 +57,18 @@ def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -
     return True
 
 
+def is_words(s: object) -> bool:
+    """Whether s holds whole numbers."""
+    return isinstance(s, Tensor) and not (s.is_floating_point() or s.is_complex() or s.dtype == torch.bool)
+
+
 def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
     """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
     if not isinstance(x, Tensor) or x.dtype != like.dtype:
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
     check_shape(name, x, like, shape)
-    if not (torch.isfinite(x.sum()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has only finite terms
+    if not (math.isfinite(x.sum().item()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has finite terms
         raise ValueError(f"{name} contains NaN or infinite values")
 
 
@@ -86,3 +116,9 @@ def check_recurrence(s, z0, A, W, C, h, lower, last) -> None:
         raise ValueError(f"need at least one net, sequence, unit, input and step, got {sizes}")
     if last is not None and not (isinstance(last, int) and 1 <= last <= T):
         raise ValueError(f"last must be between 1 and T = {T}, got {last}")
+
+
+def fingerprint(x: Tensor | np.ndarray) -> str:
+    """Shape, dtype and hash of an array, as text: what a table or a file says of it."""
+    array = np.ascontiguousarray(x.detach().cpu().numpy() if isinstance(x, Tensor) else x)
+    return f"array {array.shape} {array.dtype} {hashlib.sha256(array.tobytes()).hexdigest()[:12]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from . import __version__
+from .checks import fingerprint
 from .history import History
 from .nets import ALRNN, Init, Net, Stack, rebuilt, told
 from .scoring import scores
@@ -186,11 +186,8 @@ def describe(net: Net, task: Task, **settings: Unpack[Settings]) -> dict[str, An
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray):
-        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:12]
-        return f"array {value.shape} {value.dtype} {digest}"
+    if isinstance(value, (Tensor, np.ndarray)):
+        return fingerprint(value)
     if isinstance(value, (tuple, list)):
         return str(tuple(_text(v) for v in value))
     plain_ones = (bool, int, float, str, np.generic)

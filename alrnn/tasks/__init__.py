@@ -1,6 +1,7 @@
 """The tasks, one file each: what is sampled, the target, the loss, the score, the chance level."""
 
 from .adding import Adding
+from .arrays import Arrays
 from .base import Batch, Recorded, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
@@ -11,6 +12,7 @@ from .spoken import SpokenDigits
 
 __all__ = [
     "Adding",
+    "Arrays",
     "Batch",
     "FixedCopy",
     "GeneratedSentiment",

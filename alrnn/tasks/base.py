@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
-from ..checks import integer
+from ..checks import integer, kept
 from .losses import METRIC, OBJECTIVE, Head, Metric, Objective, Score, error, measure, weighted
 
 # Generator seeds of data. Those of weights are below 1e9, and torch looks at 32 bits only: no two streams coincide.
@@ -145,10 +144,10 @@ class Task:
         main one. What is minimised is the sum of theirs, weighted.
     """
 
-    name: ClassVar[str]
+    name: str = "task"
     paper: ClassVar[str] = ""
     tags: ClassVar[tuple[str, ...]] = ()
-    inputs: ClassVar[Literal["numbers", "words"]] = "numbers"
+    inputs: Literal["numbers", "words"] = "numbers"
     input_size: int
     output_size: int
     chance: float = float("nan")
@@ -158,19 +157,12 @@ class Task:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not hasattr(cls, "name"):
+        if "name" not in vars(cls):  # one that asks otherwise is not the task it is made of
             cls.name = cls.__name__
 
     def settings(self) -> dict[str, Any]:
         """The arguments this task was made with, by name."""
-        arguments = inspect.signature(type(self)).parameters.values()
-        names = [p.name for p in arguments if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        if lost := [name for name in names if not hasattr(self, name)]:
-            raise ValueError(
-                f"{self.name} must keep the arguments it is made with as attributes of the same name (or have a "
-                f"settings() of its own); it has none named {', '.join(lost)}"
-            )
-        return {name: getattr(self, name) for name in names}
+        return kept(self)
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n training sequences, drawn with this (CPU) generator."""
@@ -261,7 +253,11 @@ def known(split: str) -> Literal["validation", "test"]:
 
 
 class Recorded(Task):
-    """A task on examples that there are, not drawn from a rule. Subclasses give `parts` and make a `_batch` of them."""
+    """A task on examples that there are, not drawn from a rule; for own arrays there is `Arrays`.
+
+    Subclasses give `parts`, the examples of each split, and make a `_batch` of some of them: _batch(split, index) with
+    index (n,), places in that split. Training draws with replacement; held-out examples come in the order of `parts`.
+    """
 
     @cached_property
     def parts(self) -> Mapping[str, tuple[Tensor, ...]]:

@@ -80,8 +80,11 @@ def _check_values(batch: Batch, where: str, T: int, L: int, words: bool, task: T
         x = getattr(batch, name)
         if x is not None and not torch.isfinite(x).all():
             raise ValueError(f"{name} of {where} contains NaN or infinite values")
-    if batch.offset is not None and batch.offset.shape[-2] != L:
-        raise ValueError(f"offset of {where} must be (B, L, O), got {tuple(batch.offset.shape)}")
+    if batch.offset is not None and tuple(batch.offset.shape) != (len(batch), L, task.output_size):
+        raise ValueError(
+            f"offset of {where} must be (B, L, O) = ({len(batch)}, {L}, {task.output_size}), "
+            f"got {tuple(batch.offset.shape)}"
+        )
     at = batch.at
     if at is not None:
         if at.dtype != torch.int64 or tuple(at.shape) != (len(batch), L) or at.min() < 0 or at.max() >= T:
