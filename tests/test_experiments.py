@@ -15,9 +15,12 @@ import pytest
 import torch
 
 import alrnn
-from alrnn import Init, baselines
+from alrnn import Init
 from alrnn.__main__ import main
 from alrnn.experiments import EXPERIMENTS, Experiment, image_angles, read, run
+from alrnn.experiments.catalogue import MODELS
+from alrnn.nets.torch_nets import parameters
+from alrnn.sweep import describe
 from alrnn.tasks import Adding, FixedCopy
 from alrnn.tasks.base import TRAINING
 
@@ -291,7 +294,7 @@ def test_the_experiments_are_fair_and_complete(name):
     assert all(0 <= P <= e.M for e in chosen for P in e.sizes)
     for task in {id(e.task): e for e in chosen}.values():
         same = [e for e in chosen if type(e.task) is type(task.task) and e.task.settings() == task.task.settings()]
-        assert any(list(e.models) == list(baselines.MODELS) for e in same)
+        assert any(list(e.models) == list(MODELS) for e in same)
         for M in {e.M for e in same} - {1}:  # M = 1 is a bag of words
             full = {e.init.pwl for e in same if e.M == M and M in e.sizes}
             assert min(full) == 0 and 0.9 <= max(full) <= 1, "P = M needs a start with memory and the plain start"
@@ -371,11 +374,11 @@ def test_training_leaves_the_process_as_it_was():
 # Baselines
 
 
-@pytest.mark.parametrize("model", baselines.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_parameters_are_counted(model):
     for sizes in [(1, 1, 1), (5, 7, 3), (2, 50, 1)]:
-        built = baselines.Baseline(model, *sizes)
-        assert baselines.parameters(model, *sizes) == sum(p.numel() for p in built.parameters())
+        built = MODELS[model](*sizes)
+        assert parameters(MODELS[model], *sizes) == sum(p.numel() for p in built.parameters())
 
 
 def test_equal_parameters_at_the_full_sizes():
@@ -385,7 +388,7 @@ def test_equal_parameters_at_the_full_sizes():
         count = sum(p.numel() for p in net.parameters())
         for model in e.models:
             row = e.settings(model, 0)
-            built = baselines.Baseline(model, e.task.input_size, row["M"], e.task.output_size, inputs=e.task.inputs)
+            built = MODELS[model](e.task.input_size, row["M"], e.task.output_size, inputs=e.task.inputs)
             mine = sum(p.numel() for p in built.parameters())
             assert mine == row["parameters"]
             assert e.M < 50 or abs(mine / count - 1) < 0.04, (model, e.task.name)
@@ -393,20 +396,20 @@ def test_equal_parameters_at_the_full_sizes():
                 assert mine == count and row["M"] == e.M
             for size in (row["M"] - 1, row["M"] + 1):
                 sizes = (e.task.input_size, max(1, size), e.task.output_size)
-                near = baselines.parameters(model, *sizes, e.task.inputs)
+                near = parameters(MODELS[model], *sizes, e.task.inputs)
                 assert abs(near - count) >= abs(mine - count)
 
 
 def test_a_sweeps_parameters_are_those_that_can_learn():
-    row = alrnn.train.describe(Adding(10), 6, 2, 0)
     net = alrnn.ALRNN(2, 6, 2, 1)
+    row = describe(net, Adding(10))
     assert row["parameters"] == sum(p.numel() for p in net.parameters()) - (6 - 2)  # A is zero on linear units
 
 
-@pytest.mark.parametrize("model", baselines.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_starts(model):
     random = torch.get_rng_state()
-    first, again, other = (baselines.Baseline(model, 2, 5, 1, seed) for seed in (3, 3, 4))
+    first, again, other = (MODELS[model](2, 5, 1, seed) for seed in (3, 3, 4))
     assert torch.equal(random, torch.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert not torch.equal(first.readout.weight, other.readout.weight)
@@ -418,8 +421,11 @@ def test_starts(model):
         torch.testing.assert_close(h[:, -1], 4 * step)
     if model == "lstm":
         assert bias.tolist() == [0] * 5 + [1] * 5 + [0] * 10
+
+
+def test_an_unknown_model():
     with pytest.raises(ValueError, match="model must be one of rnn, gru, lstm, got 'elman'"):
-        baselines.Baseline("elman", 2, 5, 1)
+        OTHERS.settings("elman", 0)
 
 
 @pytest.mark.parametrize("task", [Adding(10, "halves", blank=1), FixedCopy(2, 3)], ids=lambda task: task.name)
@@ -432,13 +438,18 @@ def test_a_baseline_trains_on_the_stream_of_its_seed_as_a_plain_loop(task):
             return super().sample(n, generator)
 
     spy = Spy(**task.settings())
-    row = baselines.train("gru", spy, 5, 7, progress=False, steps=6, batch_size=4, lr=0.02, warmup=0.0, clip=0.1)
-    assert seen[:6] == [TRAINING + 7] * 6
-    net = baselines.Baseline("gru", task.input_size, int(row.M[0]), task.output_size, 7)
+    fit = {"steps": 6, "batch_size": 4, "lr": 0.02, "warmup": 0.0, "clip": 0.1}
+    row = Experiment(spy, 5, models=["gru"], fit=fit).train(["gru"], [7])
+    assert [seed for seed in seen if seed >= TRAINING].count(TRAINING + 7) >= 6 and max(seen) == TRAINING + 7
+    net = MODELS["gru"](task.input_size, int(row.M[0]), task.output_size, 7)
+
+    def answer(s):
+        return net.readout(net.cells(s)[0])
+
     adam, generator = torch.optim.Adam(net.parameters()), torch.Generator().manual_seed(TRAINING + 7)
     for step in range(6):
         batch = task.sample(4, generator)
-        loss = task.loss(net(batch.s), batch)
+        loss = task.loss(answer(batch.s), batch)
         adam.zero_grad()
         loss.backward()
         norm = math.sqrt(sum(p.grad.square().sum().item() for p in net.parameters()))
@@ -448,7 +459,7 @@ def test_a_baseline_trains_on_the_stream_of_its_seed_as_a_plain_loop(task):
         adam.step()
     test = task.held_out("test")
     with torch.no_grad():
-        y = net(test.s)
+        y = answer(test.s)
     assert row.train_loss[0] == pytest.approx(loss.item(), rel=1e-4)
     assert row.test[0] == pytest.approx(task.score(y, test).item(), rel=1e-3)
     if task.name == "fixed_copy":

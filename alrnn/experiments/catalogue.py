@@ -43,6 +43,8 @@ class Experiment:
         N, O = self.task.input_size, self.task.output_size  # noqa: E741
         if not isinstance(kind, str):
             return ALRNN(N, self.M, kind, O, seed, self.init)
+        if kind not in MODELS:
+            raise ValueError(f"model must be one of {', '.join(MODELS)}, got {kind!r}")
         model, count = MODELS[kind], ALRNN(N, self.M, self.M, O).size()
         return model(N, equal_size(model, N, O, count, self.task.inputs), O, seed, self.task.inputs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -94,7 +95,8 @@ class TorchNet(Net):
 class RNN(TorchNet):
     """torch's RNN with ReLU."""
 
-    kind, layer, over_time, gates = "rnn", nn.RNN, staticmethod(torch.rnn_relu), 1  # type: ignore[misc]
+    layer = staticmethod(partial(nn.RNN, nonlinearity="relu"))
+    kind, over_time, gates = "rnn", staticmethod(torch.rnn_relu), 1  # type: ignore[misc]
 
     def _start(self) -> None:
         nn.init.eye_(self.cells.weight_hh_l0)
