@@ -62,11 +62,11 @@ def folders() -> dict[str, Path]:
 
 def _present(file: DataFile) -> str | None:
     """The first place that holds the file or its stand-in, unread."""
-    forms = (file, *file.also)
-    return next(
-        (place for place, folder in folders().items() if any(os.path.exists(folder / form.path) for form in forms)),
-        None,
-    )
+
+    def holds(folder: Path) -> bool:
+        return any(os.path.exists(folder / form.path) for form in (file, *file.also))
+
+    return next((place for place, folder in folders().items() if holds(folder)), None)
 
 
 def obtain(name: str, file: DataFile) -> tuple[Path, bytes]:

@@ -9,20 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from .. import tasks
 from ..nets import ALRNN, GRU, LSTM, RNN, Init, Net
 from ..nets.torch_nets import TorchNet, equal_size
 from ..sweep import describe, run
-from ..tasks import (
-    Adding,
-    FixedCopy,
-    RuleInversion,
-    Sentiment,
-    SequentialMNIST,
-    SpokenDigits,
-    Task,
-    TwoModality,
-    VariableCopy,
-)
 
 MODELS: dict[str, type[TorchNet]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
@@ -31,7 +21,7 @@ MODELS: dict[str, type[TorchNet]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 class Experiment:
     """Nets of one size on one task, for each P and seed from one start; or, with `models`, baselines of equal size."""
 
-    task: Task
+    task: tasks.Task
     M: int
     sizes: Sequence[int] = ()
     init: Init = field(default_factory=Init)
@@ -69,7 +59,7 @@ class Experiment:
 
 
 def _fair(
-    task: Task, M: int, sizes: Sequence[int], init: Init, fit: dict[str, Any], models: Sequence[str] = tuple(MODELS)
+    task: tasks.Task, M: int, sizes: Sequence[int], init: Init, fit: dict[str, Any], models: Sequence[str] = (*MODELS,)
 ) -> Iterator[Experiment]:
     """A sweep over P from this start, P = M also without the identity on its ReLUs, and baselines."""
     yield Experiment(task, M, sizes, init, fit=fit)
@@ -81,17 +71,17 @@ def adding() -> Iterator[Experiment]:
     """T = 100 at M = 50, T = 200 at M = 20; both conventions for the marks. Five units start as integrators."""
     start = Init("slow", units=5, pwl=1.0, C=0.5, threshold=-0.3)
     for T, M, steps in ((100, 50, 2500), (200, 20, 3000)):
-        for task in (Adding(T), Adding(T, "halves", blank=1)):
+        for task in (tasks.Adding(T), tasks.Adding(T, "halves", blank=1)):
             yield from _fair(task, M, [0, 1, 2, 5, 10, M], start, {"steps": steps, "lr": 5e-3})
 
 
 def context() -> Iterator[Experiment]:
     """Rule inversion, T = 101, at M = 10 and 20 (baselines: 10); two modalities, T = 50, at M = 20."""
-    inversion, start, fit = RuleInversion(101), Init("slow", pwl=1.0, C=0.2), {"steps": 2500, "lr": 5e-3}
+    inversion, start, fit = tasks.RuleInversion(101), Init("slow", pwl=1.0, C=0.2), {"steps": 2500, "lr": 5e-3}
     yield from _fair(inversion, 10, [0, 1, 2, 3, 5, 10], start, fit)
     yield from _fair(inversion, 20, [0, 1, 2, 5, 10, 20], start, fit, models=())
     start, fit = Init("slow", pwl=1.0, C=0.3), {"steps": 1000, "lr": 5e-3}
-    yield from _fair(TwoModality(50), 20, [0, 1, 2, 5, 10, 20], start, fit)
+    yield from _fair(tasks.TwoModality(50), 20, [0, 1, 2, 5, 10, 20], start, fit)
 
 
 def copy() -> Iterator[Experiment]:
@@ -102,16 +92,16 @@ def copy() -> Iterator[Experiment]:
     also starts from opposite pairs, which can rotate.
     """
     turning, fit = Init("rotation", C=0.1, W=0.0), {"steps": 400, "lr": 3e-3}
-    yield Experiment(FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit=fit)
-    yield Experiment(FixedCopy(8, 100), 50, [50], replace(turning, pwl=1.0), fit=fit)
-    yield Experiment(FixedCopy(8, 100), 50, [50], replace(turning, opposite=50), fit=fit)
-    yield Experiment(FixedCopy(8, 100), 50, models=tuple(MODELS), fit=fit)
+    yield Experiment(tasks.FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit=fit)
+    yield Experiment(tasks.FixedCopy(8, 100), 50, [50], replace(turning, pwl=1.0), fit=fit)
+    yield Experiment(tasks.FixedCopy(8, 100), 50, [50], replace(turning, opposite=50), fit=fit)
+    yield Experiment(tasks.FixedCopy(8, 100), 50, models=tuple(MODELS), fit=fit)
     holding, fit = Init("slow", pwl=1.0, W=0.05, C=0.3), {"steps": 1200, "lr": 2e-2}
     for symbols in (2, 3, 4, 5):
-        yield from _fair(VariableCopy(symbols, 10, 10), 50, [0, 1, 2, 4, 8, 16, 32, 50], holding, fit)
+        yield from _fair(tasks.VariableCopy(symbols, 10, 10), 50, [0, 1, 2, 4, 8, 16, 32, 50], holding, fit)
     # Over so many steps noise in W grows beyond bounds, and small inputs take long to be learned.
     holding, fit = Init("slow", pwl=1.0, C=2.0), {"steps": 1500, "lr": 5e-3}
-    yield from _fair(VariableCopy(5, 50, 50), 50, [0, 1, 3, 5, 10, 25, 50], holding, fit)
+    yield from _fair(tasks.VariableCopy(5, 50, 50), 50, [0, 1, 3, 5, 10, 25, 50], holding, fit)
 
 
 def smnist() -> Iterator[Experiment]:
@@ -123,9 +113,9 @@ def smnist() -> Iterator[Experiment]:
     slow = Init("slow", value=0.95)
     waves = {size: Init("rotation", angles=image_angles(size, 25), W=1e-3) for size in (14, 28)}
     for task, start, pwl, lr in (
-        (SequentialMNIST("row", data="mnist"), slow, 0.0, 1e-2),
-        (SequentialMNIST("pixel", 14, "mnist"), waves[14], 1.0, 3e-3),
-        (SequentialMNIST("pixel", 28, "mnist"), waves[28], 1.0, 1.5e-3),
+        (tasks.SequentialMNIST("row", data="mnist"), slow, 0.0, 1e-2),
+        (tasks.SequentialMNIST("pixel", 14, "mnist"), waves[14], 1.0, 3e-3),
+        (tasks.SequentialMNIST("pixel", 28, "mnist"), waves[28], 1.0, 1.5e-3),
     ):
         fit = {"steps": 3000, "batch_size": 128, "clip": 1.0, "lr": lr}
         yield Experiment(task, 50, [0, 1, 5, 10, 25, 50], replace(start, pwl=pwl), fit=fit)
@@ -150,7 +140,7 @@ def spoken_digits() -> Iterator[Experiment]:
     """All 180 training recordings of each digit, and 10 of each. Time constants of 2 to 60 steps, PWL units leaky."""
     start, fit = Init("spread", pwl=0.9), {"steps": 1000, "lr": 1e-2, "clip": 1.0}
     for clips in (None, 10):
-        yield from _fair(SpokenDigits(clips=clips), 40, [0, 1, 2, 5, 10, 20, 40], start, fit)
+        yield from _fair(tasks.SpokenDigits(clips=clips), 40, [0, 1, 2, 5, 10, 20, 40], start, fit)
 
 
 def sentiment() -> Iterator[Experiment]:
@@ -158,18 +148,13 @@ def sentiment() -> Iterator[Experiment]:
 
     With M = 1 it is one sum of word weights, a bag of words, that may also learn to forget.
     """
-    task, start = Sentiment(), Init("slow", value=0.98, pwl=0.98)
+    task, start = tasks.Sentiment(), Init("slow", value=0.98, pwl=0.98)
     fit = {"steps": 700, "lr": 5e-3, "clip": 1.0}
     yield from _fair(task, 16, [0, 1, 2, 5, 8, 16], start, fit)
     yield Experiment(task, 1, [0], start, fit=fit)
 
 
 EXPERIMENTS = {
-    "adding": adding,
-    "context": context,
-    "copy": copy,
-    "smnist": smnist,
-    "spoken-digits": spoken_digits,
-    "sentiment": sentiment,
+    make.__name__.replace("_", "-"): make for make in (adding, context, copy, smnist, spoken_digits, sentiment)
 }
 SEEDS = {"smnist": 3, "sentiment": 3}  # of AL-RNNs, where the usual 10 cost too much
