@@ -28,3 +28,4 @@ __all__ = [
     "occupancy", "principal_components", "search", "silence", "spectrum", "switches", "time_constants",
     "transition_counts", "transition_matrix", "visits",
 ]
+__dir__ = __all__.copy  # dir() shows what is public
