@@ -41,15 +41,17 @@ def kept(thing: object) -> dict[str, Any]:
     return {p.name: getattr(thing, p.name) for p in arguments}
 
 
+def depth(kind: type, name: str) -> float:
+    """How far up, among the classes that it is made of, a class finds what it has of this name; 0: its own."""
+    return next((i for i, one in enumerate(kind.__mro__) if name in vars(one)), float("inf"))
+
+
 def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -> bool:
     """Whether s holds words, as column numbers; if so, one clear error unless their shape and values are right."""
     if not is_words(s):
         return False
     assert isinstance(s, Tensor)
-    if s.dim() != len(shape):
-        sizes = ", ".join(map(str, shape))
-        raise ValueError(f"words s must have shape ({sizes}), numbers must be {like.dtype}; got {s.dtype} {s.shape}")
-    check_shape("words s", s, like, shape)
+    check_shape(f"words s (numbers would be {like.dtype})", s, like, shape)
     if s.min() < -1 or s.max() >= N:
         raise ValueError(f"words must be from 0 to {N - 1}, or -1 before the first one, got {s.min()} to {s.max()}")
     if ((s[..., 1:] < 0) & (s[..., :-1] >= 0)).any():
@@ -58,8 +60,8 @@ def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -
 
 
 def is_words(s: object) -> bool:
-    """Whether s holds whole numbers."""
-    return isinstance(s, Tensor) and not (s.is_floating_point() or s.is_complex() or s.dtype == torch.bool)
+    """Whether s holds whole numbers, with a sign."""
+    return isinstance(s, Tensor) and s.dtype in (torch.int64, torch.int32, torch.int16, torch.int8)
 
 
 def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:

@@ -497,8 +497,11 @@ S = torch.zeros(4, 9, 3)
         (S[:, :0], ValueError, r"s must hold at least one sequence and one step, got \(4, 0, 3\)"),
         (S[:0], ValueError, r"s must hold at least one sequence and one step, got \(0, 9, 3\)"),
         (S.double(), TypeError, "s must be a torch.float32 tensor, as the net's weights, got torch.float64"),
-        (S.int(), TypeError, "got torch.int32"),
-        (S.long(), ValueError, "words s must have shape .*B, T.*, got"),
+        (S.int(), ValueError, r"words s \(numbers would be torch.float32\) must have shape .*B, T.*, got \(4, 9, 3\)"),
+        (S.long(), ValueError, r"words s \(numbers would be torch.float32\) must have shape .*B, T.*, got"),
+        (S.byte(), TypeError, "got torch.uint8"),
+        (S > 0, TypeError, "s must be a torch.float32 tensor, as the net's weights, got torch.bool"),
+        (S.cfloat(), TypeError, "got torch.complex64"),
         (torch.tensor([[0, 3]]), ValueError, "words must be from 0 to 2, .* got 0 to 3"),
         (torch.tensor([[-2, 0]]), ValueError, "words must be from 0 to 2, or -1 .* got -2 to 0"),
         (torch.tensor([[0, -1, 0]]), ValueError, "may stand only before the first word"),
@@ -515,6 +518,13 @@ def test_bad_input(s, error, words):
     for call in (net, Stack([net, net.copy()])):
         with pytest.raises(error, match=words):
             call(s)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.int8])
+def test_words_are_whole_numbers_of_any_kind(dtype):
+    net, words = ALRNN(3, 5, 2, 2), torch.tensor([[0, 2, 1], [1, 1, 0]])
+    for call in (net, Stack([net, net.copy()])):
+        assert torch.equal(call(words.to(dtype))[0], call(words)[0])
 
 
 def test_input_of_the_wrong_number_of_nets():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from ..checks import check_input, check_words, kept
 
 Weights = Mapping[str, Tensor]  # name, as in `named_parameters`, -> (K, *shape): the weights of K nets
 Self = TypeVar("Self", bound="Net")
@@ -58,7 +59,8 @@ class Net(nn.Module):
     which alone is what `alrnn.fit` trains and `alrnn.evaluate` scores. What it needs to know beside its parameters it
     keeps in buffers, or it follows from shapes: `run` is a class method and sees no single net.
 
-    kind: its name in tables. maps: prefixes of the almost-linear recurrences among its weights, e.g. "encoder.".
+    kind: its name in tables, by default that of the class. maps: prefixes of the almost-linear recurrences among its
+    weights, e.g. "encoder.".
     """
 
     kind: ClassVar[str] = "net"
@@ -85,8 +87,16 @@ class Net(nn.Module):
         """As `run`, but without what only training may see: a decoder is fed its own answers."""
         return cls.run(w, batch, state=state)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" not in vars(cls):  # one that runs otherwise is not what it is made of
+            cls.kind = cls.__name__
+
     def forward(self, s: Tensor, state: Any = None) -> tuple[Tensor, Tensor | None]:
-        """This net alone on s (B, T, N), every step: y (B, T, O) and z (B, T, M) or None."""
+        """This net alone on s (B, T, N), or words (B, T), every step: y (B, T, O) and z (B, T, M) or None."""
+        like = next(self.parameters())
+        if not check_words(s, like, ("B", "T"), self.input_size):
+            check_input("s", s, like, ("B", "T", self.input_size))
         output = self.run({name: x[None] for name, x in self.weights().items()}, Inputs(s, s.shape[1]), state=state)
         return output.y[0], None if output.z is None else output.z[0]
 
@@ -100,7 +110,7 @@ class Net(nn.Module):
 
     def settings(self) -> dict[str, Any]:
         """The arguments it was made with: `type(net)(**net.settings())` is the same net, untrained."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return kept(self)
 
     def describe(self) -> dict[str, Any]:
         """What a table says of it, by column: M, parameters (their number), seed, and what else its kind has."""
