@@ -64,22 +64,27 @@ def is_words(s: object) -> bool:
     return isinstance(s, Tensor) and s.dtype in (torch.int64, torch.int32, torch.int16, torch.int8)
 
 
-def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]) -> None:
+def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...], finite: bool = True) -> None:
     """One clear error unless x is finite, of this shape (a letter: any size but 0), with dtype and device of `like`."""
     if not isinstance(x, Tensor) or x.dtype != like.dtype:
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
     check_shape(name, x, like, shape)
-    if not (math.isfinite(x.sum().item()) or torch.isfinite(x).all()):  # a finite sum, quick to form, has finite terms
+    if finite and not all_finite(x):
         raise ValueError(f"{name} contains NaN or infinite values")
+
+
+def all_finite(x: Tensor) -> bool:
+    """Whether x has only finite numbers. A finite sum, quick to form, has finite terms."""
+    return math.isfinite(x.sum().item()) or bool(torch.isfinite(x).all())
 
 
 def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]) -> None:
     """One clear error unless x has this shape (a letter: any size but 0) and is on the device of `like`."""
-    fits = x.dim() == len(shape) and all(isinstance(m, str) or n == m for n, m in zip(x.shape, shape, strict=True))
-    if not fits:
+    sizes = list(zip(x.shape, shape, strict=False))
+    if x.dim() != len(shape) or any([n != m and not isinstance(m, str) for n, m in sizes]):
         raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
-    if x.numel() == 0:
+    if x.numel() == 0 and any(n != m for n, m in sizes if n == 0):
         raise ValueError(f"{name} must hold at least one sequence and one step, got {tuple(x.shape)}")
     if x.device != like.device:
         raise ValueError(f"{name} is on {x.device}, the net on {like.device}")

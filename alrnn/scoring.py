@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .checks import integer
-from .nets import Net, Stack
+from .nets import Net, Output, Stack
 from .tasks import Batch, Score, Task
 from .tasks.check import check_batch, check_task
 
@@ -17,10 +18,12 @@ CHUNK = 1 << 26  # bytes of outputs and states held at once
 
 def as_list(nets: Net | Sequence[Net]) -> list[Net]:
     """One net or several as a list."""
-    return [nets] if isinstance(nets, nn.Module) else list(nets)
+    if not isinstance(nets, Iterable | nn.Module):
+        raise TypeError(f"expected a net or a list of nets, got {type(nets).__name__}")
+    return list(nets) if isinstance(nets, Iterable) else [nets]
 
 
-def check_tasks(nets: Sequence[Net], task: Task | Sequence[Task]) -> list[Task]:
+def check_tasks(nets: Sequence[Net | Stack], task: Task | Sequence[Task]) -> list[Task]:
     """The task of each net, one for all or one for each; refused where they do not fit the nets or each other."""
     tasks = list(task) if isinstance(task, Sequence) else [task] * len(nets)
     for one in tasks:
@@ -46,18 +49,17 @@ def scores(
     Raises:
         ValueError, TypeError: nets that do not fit the task or each other, or a batch that does not fit them.
     """
-    stack = _stack(nets, task)
-    if not isinstance(batch, Batch) or not batch.stacked:
-        check_batch(batch, task)
+    stack = _stack(nets, task, batch)
     size = _chunk(stack, task, batch, window) if chunk is None else integer("chunk", chunk, 1)
     total: dict[str, Score] = {}
     for part in batch.split(size):
         part, state = part.to(stack.theta), None
-        for start in range(0, part.steps, window or part.steps):
+        for start in range(0, part.steps, part.steps if window is None else integer("window", window, 1)):
             piece = part if window is None else part.window(start, min(start + window, part.steps))
             output = stack.predict(piece, state)
-            state, found = output.state, task.scores(output, piece)
-            total = {name: total[name] + score for name, score in found.items()} if total else found
+            check_output(output, stack, piece, task, piece.steps < part.steps)
+            found = _checked(task.scores(output, piece), task, output)
+            state, total = output.state, {n: total[n] + score for n, score in found.items()} if total else found
     return total
 
 
@@ -75,17 +77,35 @@ def evaluate(
     """
     if score is None:
         return next(iter(scores(nets, task, batch, chunk).values())).value
-    stack = _stack(nets, task)
-    batch = batch.to(stack.theta)
-    return score(torch.cat([stack.predict(part).y for part in batch.split(chunk or 500)], dim=1), batch)
+    stack = _stack(nets, task, batch)
+    batch, size = batch.to(stack.theta), 500 if chunk is None else integer("chunk", chunk, 1)
+    return score(torch.cat([stack.predict(part).y for part in batch.split(size)], dim=1), batch)
 
 
-def _stack(nets: Net | Sequence[Net] | Stack, task: Task) -> Stack:
-    if isinstance(nets, Stack):
-        return nets
-    nets = as_list(nets)
-    stack = Stack(nets)
-    check_tasks(nets, task)
+def check_output(output: Any, stack: Stack, batch: Batch, task: Task, go_on: bool = False) -> None:
+    """Refuse what a kind of net answers unless it is an `Output` with y (K, B, L, O) or (K, B, T, O), and a state."""
+    K, name = len(stack.theta), stack.kind.__name__
+    shapes = [(K, len(batch), steps, task.output_size) for steps in (batch.last, batch.steps)]
+    got = getattr(output, "y", output)
+    if not isinstance(output, Output) or got.shape not in shapes:
+        found = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
+        raise ValueError(f"{name} must answer an Output with y (K, B, L, O) = {shapes[0]}, got {found}")
+    if go_on and output.state is None:
+        raise ValueError(f"{name} answers no state to carry on from: its sequences cannot be read in windows")
+
+
+def _checked(found: Any, task: Task, output: Output) -> dict[str, Score]:
+    """Scores by a task, refused unless they are sums and counts for each net."""
+    shape, scores = output.y.shape[:1], list(found.values()) if isinstance(found, dict) else [None]
+    if not scores or not all(isinstance(one, Score) and one.sum.shape == one.count.shape == shape for one in scores):
+        raise TypeError(f"scores of {task.name} must be name: Score(sum (K,), count (K,), better), a dict, got {found}")
+    return found
+
+
+def _stack(nets: Net | Sequence[Net] | Stack, task: Task, batch: Batch) -> Stack:
+    stack = nets if isinstance(nets, Stack) else Stack(as_list(nets))
+    check_tasks([stack], task)
+    check_batch(batch, task, K=len(stack.theta))
     return stack
 
 

@@ -45,7 +45,7 @@ def told(net: Net) -> list[Any]:
     return found
 
 
-def rebuilt(kind: str, settings: dict[str, Any], names: Sequence[str] = (), kinds: Sequence[type[Net]] = ()) -> Net:
+def rebuilt(kind: str, settings: dict[str, Any], names: Sequence[str] = (), *, kinds: Sequence[type[Net]] = ()) -> Net:
     """The net of this kind, a class by name, with these settings, untrained; `kinds` are known beside the library's.
 
     names: the order of its parameters, as it was when their numbers were saved.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ..checks import check_input, check_words
+from ..checks import check_input, check_words, depth
 from .net import Inputs, Net, Output, Seen
 
 
@@ -36,7 +36,8 @@ class Stack(nn.Module):
             raise ValueError("an ensemble needs at least one net")
         for net in nets:
             _check_net(net)
-        self.kind, self.input_size, self.hidden_size = type(nets[0]), nets[0].input_size, nets[0].hidden_size
+        self.kind, self.input_size, self.output_size = type(nets[0]), nets[0].input_size, nets[0].output_size
+        self.hidden_size = nets[0].hidden_size
         if len({type(net) for net in nets}) > 1:
             raise ValueError(f"nets of one ensemble must be of one kind, got {_names(type(n) for n in nets)}")
         if len(set(map(id, nets))) < len(nets):
@@ -131,13 +132,8 @@ def _check_net(net: Net) -> None:
     """Refuse what training all nets in one pass would pass over in silence."""
     if not isinstance(net, Net):
         raise TypeError(f"expected a net (alrnn.ALRNN or another kind of alrnn.nets.Net), got {type(net).__name__}")
-    order = type(net).__mro__
-
-    def defined(name: str) -> int:
-        return next(i for i, kind in enumerate(order) if name in vars(kind))
-
     own = [name for name in ("forward", "run", "predict", "weights") if name in vars(net)]
-    own += [name for name in ("forward", "weights") if defined(name) < defined("run")]
+    own += [name for name in ("forward", "weights") if depth(type(net), name) < depth(type(net), "run")]
     if own:
         raise TypeError(
             f"{type(net).__name__} has a {own[0]} of its own, which training and scoring never call: they call the "

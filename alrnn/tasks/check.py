@@ -7,28 +7,38 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checks import depth, integer, is_words
 from .base import Batch, Task
 from .losses import METRIC, OBJECTIVE
 
 
 def check_task(task: Any) -> None:
-    """Refuse what is no task, and metrics and objectives that do not exist."""
+    """Refuse what is no task, metrics and objectives that do not exist or fit, and what scoring would never call."""
     if isinstance(task, type) and issubclass(task, Task):
         raise TypeError(f"task must be made first: {task.__name__}(...), not the class {task.__name__}")
     if not isinstance(task, Task):
         raise TypeError(f"task must be an alrnn.tasks.Task (Arrays, for own arrays), got {type(task).__name__}")
-    metrics = [head.metric or METRIC.get(head.objective) for head in task.heads] or [task.metric]
+    metrics: list[Any] = [head.metric or METRIC.get(head.objective) for head in task.heads] or [task.metric]
     objectives: list[Any] = [head.objective for head in task.heads] or [task.objective or OBJECTIVE.get(task.metric)]
     for name, given, allowed in (("metric", metrics, OBJECTIVE), ("objective", objectives, METRIC)):
         for one in given:
             if one not in allowed:
                 raise ValueError(f"{name} of {task.name} must be one of {', '.join(allowed)}, got {one!r}")
+    for size in ("input_size", "output_size"):
+        integer(f"{size} of {task.name}", getattr(task, size, None), 0)
+    if depth(type(task), "scores") > min(depth(type(task), name) for name in ("score", "score_sequence")):
+        raise TypeError(f"{task.name} has a score of its own, which is never called: write scores(output, batch)")
+    pairs = list(zip(metrics, objectives, strict=True))
+    if type(task).scores is Task.scores and any(OBJECTIVE[metric] != objective for metric, objective in pairs):
+        raise ValueError(f"metric and objective of {task.name} do not go together: {pairs}")
+    if len({head.name for head in task.heads}) < len(task.heads):
+        raise ValueError(f"heads of {task.name} must have names that differ, got {task.heads}")
     if task.heads and sum(head.outputs for head in task.heads) != task.output_size:
         raise ValueError(f"heads of {task.name} must share its {task.output_size} outputs, got {task.heads}")
 
 
-def check_batch(batch: Any, task: Task, n: int | None = None) -> None:
-    """Refuse a batch, without a net dimension, that is not what the task says: types, shapes, values.
+def check_batch(batch: Any, task: Task, n: int | None = None, K: int | None = None) -> None:
+    """Refuse a batch that is not what the task says: types, shapes, values. K: nets that may have their own each.
 
     Raises:
         TypeError, ValueError: what is wrong, in which task, and what was expected.
@@ -40,14 +50,18 @@ def check_batch(batch: Any, task: Task, n: int | None = None) -> None:
     for name, x in tensors.items():
         if not isinstance(x, Tensor) and not (x is None and name in ("at", "given", "offset")):
             raise TypeError(f"{name} of {where} must be a tensor (torch.as_tensor makes one), got {type(x).__name__}")
-    words = not batch.s.is_floating_point()
-    fits = batch.s.dim() == 2 if words else batch.s.dim() == 3 and batch.s.shape[2] == task.input_size
+    if K is not None and batch.stacked and all(x is None or x.shape[:1] == (K,) for x in tensors.values()):
+        for k in range(K):
+            check_batch(batch.map(lambda x: x[k]), task, n)  # noqa: B023, used at once
+        return
+    words, numbers = is_words(batch.s), batch.s.is_floating_point() and batch.s.shape[2:] == (task.input_size,)
+    fits = words and batch.s.dim() == 2 or numbers
     if not fits:
         raise ValueError(
             f"s of {where} must be numbers, float (B, T, {task.input_size}), or words, integers (B, T), "
             f"got {batch.s.dtype} {tuple(batch.s.shape)}"
         )
-    B, T, L = len(batch), batch.steps, batch.last
+    B, T, L = len(batch), batch.steps, batch.last if batch.weight.dim() else 0
     if n is not None and B != n or not B or not T:
         raise ValueError(f"{where} must hold {n or 'some'} sequences with steps, got s {tuple(batch.s.shape)}")
     O = task.output_size  # noqa: E741
@@ -119,8 +133,8 @@ def _check_target(batch: Batch, where: str, task: Task) -> None:
     for head, _, part, _ in task._parts(target.new_zeros(B, L, O), batch):
         if head.objective == "poisson" and (part < 0).any():
             raise ValueError(f"counts of {where} must be at least 0, got {part.min()}")
-        if head.objective == "cross_entropy" and (part.min() < 0 or part.max() >= head.outputs):
+        if head.objective == "cross_entropy" and not ((part >= 0) & (part < head.outputs) & (part % 1 == 0)).all():
             raise ValueError(
-                f"classes of {head.name} in {where} must be from 0 to {head.outputs - 1}, "
+                f"classes of {head.name} in {where} must be whole, from 0 to {head.outputs - 1}, "
                 f"got {part.min()} to {part.max()}"
             )

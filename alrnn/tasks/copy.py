@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..checks import integer
 from .base import Batch, Task
-from .losses import Score
+from .losses import Score, measure
 
 
 class _Copy(Task):
@@ -28,7 +28,7 @@ class _Copy(Task):
     def scores(self, output, batch: Batch) -> dict[str, Score]:
         """Of symbols, "accuracy", and of whole sequences recalled without one error, "sequence"."""
         y = batch.read(output if isinstance(output, Tensor) else output.y)
-        right = ((y.argmax(-1) == batch.target) | (batch.weight == 0)).all(-1)
+        right = ((measure("accuracy", y, batch.target) > 0) | (batch.weight == 0)).all(-1)
         count = torch.full(right.shape[:-1], right.shape[-1], dtype=torch.float64, device=right.device)
         return super().scores(output, batch) | {"sequence": Score(right.sum(-1, dtype=torch.float64), count, "higher")}
 

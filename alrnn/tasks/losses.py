@@ -65,11 +65,10 @@ class Head:
 
 def error(objective: str, y: Tensor, target: Tensor) -> Tensor:
     """y (..., B, L, O) against the target: (..., B, L, O), or (..., B, L) for "cross_entropy"."""
+    _check_target(y, target, objective == "cross_entropy")
     if objective == "cross_entropy":
         target = target.expand(y.shape[:-1])
         return F.cross_entropy(y.flatten(0, -2), target.flatten(), reduction="none").view(target.shape)
-    if target.shape[-3:] != y.shape[-3:]:
-        raise ValueError(f"target must end in (B, L, O) = {tuple(y.shape[-3:])}, got {tuple(target.shape)}")
     if objective == "mse":
         return (y - target).square()
     return y.exp() - target * y
@@ -78,10 +77,19 @@ def error(objective: str, y: Tensor, target: Tensor) -> Tensor:
 def measure(metric: str, y: Tensor, target: Tensor) -> Tensor:
     """The metric step by step, shapes as `error`."""
     if metric == "accuracy":
-        return (y.argmax(-1) == target).to(y.dtype)
+        _check_target(y, target, True)
+        highest, answer = y.max(-1)
+        return ((answer == target) & ~highest.isnan()).to(y.dtype)  # no number is no answer
     if metric == "deviance":
         return 2 * (error("poisson", y, target) + torch.xlogy(target, target) - target)
     return error(metric, y, target)
+
+
+def _check_target(y: Tensor, target: Tensor, classes: bool) -> None:
+    wanted = y.shape[-3:-1] if classes else y.shape[-3:]
+    if target.shape[-len(wanted) :] != wanted:
+        sizes = "(B, L)" if classes else "(B, L, O)"
+        raise ValueError(f"target must end in {sizes} = {tuple(wanted)}, got {tuple(target.shape)}")
 
 
 def weighted(x: Tensor, weight: Tensor, per_output: bool, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
