@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_input, check_words, integer
+from ..checks import all_finite, check_input, check_words, integer
 from ..recurrence import step
 from ..recurrence.leap import leap
 from .init import Init
@@ -75,11 +75,9 @@ class AlmostLinear(nn.Module):
 
         What is given is not looked at.
         """
-        C, h = self.C, self.h
-        if s_t.is_floating_point():
-            return step(s_t, z, _self_weights(self.A, self.bends), self.W, C, h, self.lower)
-        drive = look_up(s_t[:, None], C[None], h[None])[0, :, 0]
-        return step(drive, z, _self_weights(self.A, self.bends), self.W, None, h, self.lower)
+        bends, C, h, words = self.bends, self.C, self.h, not s_t.is_floating_point()
+        drive = look_up(s_t[:, None], C[None], h[None])[0, :, 0] if words else s_t
+        return step(drive, z, _self_weights(self.A, bends), self.W, None if words else C, h, bends.log())
 
     def get_extra_state(self) -> Tensor:
         """P, so that weights cannot be loaded into a net that would read them otherwise."""
@@ -234,20 +232,28 @@ class ALRNN(AlmostLinear, Net):
                 range, or words that start late from a state z0.
             TypeError: a dtype other than the weights'.
         """
-        words = check_words(s, self.W, ("B", "T"), self.input_size)
-        if not words:
-            check_input("s", s, self.W, ("B", "T", self.input_size))
-        if z0 is not None:
-            if words and (s < 0).any():
-                raise ValueError("texts that start late (-1) start from state zero: leave z0 out")
-            check_input("z0", z0, self.W, (s.shape[0], self.hidden_size))
-        if s.shape[1] == 1 and type(self).run.__func__ is ALRNN.run.__func__:  # type: ignore[attr-defined]
+        one = isinstance(s, Tensor) and s.shape[1:2] == (1,)
+        if one and type(self).run.__func__ is ALRNN.run.__func__:  # type: ignore[attr-defined]
+            self._check(s, z0, finite=False)  # one step, for which nothing need be set up
             z1 = self.next_state(s[:, 0], zeros(self.W, len(s), self.hidden_size) if z0 is None else z0)
-            return (z1 @ self.D.mT + self.b)[:, None], z1[:, None]  # one step, for which nothing need be set up
+            if not all_finite(z1):  # as after NaN and infinite values
+                self._check(s, z0)
+            return nn.functional.linear(z1, self.D, self.b).unsqueeze(1), z1.unsqueeze(1)
+        self._check(s, z0)
         named = self.weights() | {name: getattr(self, name) for name in PARTS}  # where parametrised or pruned, too
         w = {name: x.unsqueeze(0) for name, x in named.items()}
         y, z, _ = self.run(w, Inputs(s, s.shape[1]), state=None if z0 is None else z0.unsqueeze(0))
         return y[0], z[0]  # type: ignore[index]
+
+    def _check(self, s: Tensor, z0: Tensor | None, finite: bool = True) -> None:
+        W = self.W
+        words = check_words(s, W, ("B", "T"), self.input_size)
+        if not words:
+            check_input("s", s, W, ("B", "T", self.input_size), finite)
+        if z0 is not None:
+            if words and (s < 0).any():
+                raise ValueError("texts that start late (-1) start from state zero: leave z0 out")
+            check_input("z0", z0, W, (len(s), self.hidden_size), finite)
 
     def fixed(self) -> dict[str, Tensor]:
         return {"A": ~self.pwl}
