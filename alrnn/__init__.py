@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"  # here alone: packaging reads it, and it also holds in a bare source tree
 
 from . import datasets, nets, recurrence, regions, tasks, theory
+from .crossval import cross_validate
 from .nets import ALRNN, Ensemble, Init, Net, Output, Stack
 from .scoring import evaluate
 from .sweep import Sweep, sweep
@@ -18,7 +19,19 @@ if TYPE_CHECKING:
     from .experiments import statistics
 
 __all__ = ["ALRNN", "DivergedError", "Ensemble", "History", "Init", "Net", "Output", "Stack", "Sweep", "Trainer"]
-__all__ += ["datasets", "evaluate", "experiments", "fit", "nets", "nn", "recurrence", "regions", "statistics", "sweep"]
+__all__ += [
+    "cross_validate",
+    "datasets",
+    "evaluate",
+    "experiments",
+    "fit",
+    "nets",
+    "nn",
+    "recurrence",
+    "regions",
+    "statistics",
+    "sweep",
+]
 __all__ += ["tasks", "theory"]
 
 # Imported when first asked for, as they need what would double the time of `import alrnn`. `import *` leaves out those

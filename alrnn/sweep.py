@@ -121,17 +121,28 @@ def sweep(
         DivergedError: as `fit`; with diverged="drop" such nets stay in the table and say so there.
     """
     check_task(task)
+    wanted = grid(nonlinear_sizes, seeds, settings.get("lr", 5e-3))
+    nets: list[Net] = [ALRNN(task.input_size, hidden_size, P, task.output_size, seed, init) for P, seed, _ in wanted]
+    rates = [rate for *_, rate in wanted]
+    settings["lr"] = rates if len(set(rates)) > 1 else rates[0]
+    return run(nets, task, diverged, progress, device, **settings)
+
+
+def grid(
+    nonlinear_sizes: int | Iterable[int], seeds: int | Iterable[int], lr: float | Iterable[float]
+) -> list[tuple[int, int, float]]:
+    """Each P with each seed (so many, or these) and rate.
+
+    Raises:
+        ValueError: there are none, or one is there twice.
+    """
     sizes = [nonlinear_sizes] if isinstance(nonlinear_sizes, int) else list(nonlinear_sizes)
     seeds = list(seeds) if isinstance(seeds, Iterable) else list(range(seeds))
-    given = settings.get("lr", 5e-3)
-    rates = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    rates = list(lr) if isinstance(lr, Iterable) and not isinstance(lr, str) else [lr]
     for name, values in (("P", sizes), ("seed", seeds), ("lr", rates)):
         if not values or len(set(values)) < len(values):
             raise ValueError(f"a sweep needs at least one {name} and each only once, got {values}")
-    grid = [(P, seed, rate) for P in sizes for seed in seeds for rate in rates]
-    nets: list[Net] = [ALRNN(task.input_size, hidden_size, P, task.output_size, seed, init) for P, seed, _ in grid]
-    settings["lr"] = [rate for *_, rate in grid] if len(rates) > 1 else rates[0]
-    return run(nets, task, diverged, progress, device, **settings)
+    return [(P, seed, rate) for P in sizes for seed in seeds for rate in rates]
 
 
 def run(

@@ -1,9 +1,10 @@
-"""What a table of nets says about all seeds: the smallest sufficient P, and the share that solves a task."""
+"""What a table of nets says about all seeds, or groups: the smallest sufficient P, the share that solves a task, and
+whether one P beats another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,69 @@ def minimal_P(
     low, high = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
     shares = pd.Series(found).value_counts(normalize=True).reindex(sizes, fill_value=0.0).rename_axis("P")
     return MinimalP(int(smallest(np.median(loss, axis=0))), int(low), int(high), shares, grid.median())
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference, with its 95% bootstrap interval.
+
+    share: of draws in which the difference is 0 or has the other sign; twice that is, roughly, a two-sided p-value.
+    groups: the difference in each group.
+    """
+
+    mean: float
+    low: float
+    high: float
+    share: float
+    groups: pd.Series
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} (95% bootstrap interval {self.low:.3g} to {self.high:.3g})"
+
+
+def paired_bootstrap(
+    table: pd.DataFrame,
+    a: Any,
+    b: Any,
+    score: str,
+    by: str = "P",
+    over: str = "group",
+    weight: str | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Difference:
+    """How much higher a score is for a than for b, values of the column `by`: the mean over groups of a - b.
+
+    In each group, the mean over all its rows (seeds, say). Groups are drawn with replacement, each with its a and its
+    b, so what makes a group hard for both does not count. The interval is about other groups, not other nets: the luck
+    of training is in it as far as several seeds average it out. With few groups, ten or less, it is too narrow.
+
+    Args:
+        table: rows with these columns, such as that of `alrnn.cross_validate`.
+        over: the column of what is drawn, groups or seeds. weight: that of how much each counts; alike by default.
+
+    Raises:
+        ValueError: less than two groups, scores that are missing, or a group that has not as many of a as of b.
+    """
+    both = table[table[by].isin([a, b])]
+    counts = pd.crosstab(both[over], both[by]).reindex(columns=[a, b], fill_value=0)
+    odd = counts.index[counts[a] != counts[b]].tolist()
+    if len(counts) < 2 or odd or both[score].isna().any():
+        why = (
+            f"{over} {odd[0]!r} has not" if odd else f"{len(counts)} groups, {both[score].isna().sum()} missing scores"
+        )
+        raise ValueError(
+            f"two or more of {over} must have as many rows with {by}={a} as with {by}={b}, and scores: {why}"
+        )
+    means = both.groupby([over, by])[score].mean().unstack()
+    difference = means[a] - means[b]
+    w = np.ones(len(means)) if weight is None else both.groupby(over)[weight].mean().to_numpy(float)
+    d, n = difference.to_numpy(float), len(means)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws)  # (draws, n), how often each
+    found = drawn @ (w * d) / (drawn @ w)
+    low, high = np.quantile(found, [0.025, 0.975])
+    share = min(np.mean(found <= 0), np.mean(found >= 0))
+    return Difference(float(w @ d / w.sum()), float(low), float(high), float(share), difference)
 
 
 def solved(
