@@ -30,6 +30,7 @@ HOUSE: dict[str, set[str]] = {
     "theory": {"nets", "tasks"},
     "regions": {"nets", "tasks"},
     "sweep": {"train", "theory", "regions"},
+    "crossval": {"sweep"},
     "experiments": {"sweep"},
     "plots": {"regions", "theory"},
     "explore": {"plots"},
