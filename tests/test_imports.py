@@ -140,13 +140,13 @@ def test_import_alrnn_is_light() -> None:
 
 WITHOUT = """
 import sys
+from importlib.machinery import PathFinder
 
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in %r:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+class Finder(PathFinder):
+    def find_spec(name, path=None, target=None):
+        return None if name.split(".")[0] in %r else PathFinder.find_spec(name, path, target)
 
-sys.meta_path.insert(0, Absent())
+sys.meta_path[:] = [Finder if finder is PathFinder else finder for finder in sys.meta_path]
 import alrnn
 from alrnn import *
 task = alrnn.tasks.Adding(10)
