@@ -144,7 +144,7 @@ class Arrays(Recorded):
         names, index = np.asarray(split), np.arange(n)
         if isinstance(split, Mapping):
             names = np.repeat([*split], [len(x) for x in split.values()])
-            index = np.concatenate([np.asarray(x) for x in split.values() if len(x)] or [np.zeros(0)])
+            index = np.concatenate([np.asarray(x) for x in split.values() if len(x)] or [np.zeros(0, int)])
         if names.shape != index.shape or not {*names.tolist()} <= {*SPLITS}:
             got = f"{len(names)} names, {', '.join(map(str, {*names.ravel().tolist()}))}"
             raise ValueError(f"split must name train, validation or test for each of {n} sequences, got {got}")
@@ -168,7 +168,7 @@ class Arrays(Recorded):
             raise ValueError(f"of {len(self.order)} groups there are none for {' and '.join(missing)}")
         pairs = np.unique(np.stack([self.group.numpy(), part])[:, part >= 0], axis=1)[0]
         if len(twice := pairs[1:][pairs[1:] == pairs[:-1]]):
-            raise ValueError(f"group {self.group_names[twice[0]]!r} is in more than one split")
+            raise ValueError(f"group {self.group_names[twice[0]]} is in more than one split")
         self.part, mixed = part, np.random.default_rng(self.seed).permutation(len(part))
         self.parts = {split: (torch.from_numpy(mixed[part[mixed] == k]),) for k, split in enumerate(SPLITS)}
         train = self.parts["train"][0]
@@ -229,10 +229,11 @@ def _stacked(name: str, given: Any, steps: list[int] | None = None, one: bool = 
         found = [x.detach().cpu() if isinstance(x, Tensor) else torch.tensor(np.asarray(x)) for x in given]
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a list with an array of numbers for each sequence: {error}") from None
+    shapes = sorted({tuple(x.shape) for x in found})
     found = [x[None] for x in found] if one else found
     if len({(x.dim(), x.shape[1:]) for x in found}) != 1 or not found[0].dim():
-        shapes = sorted({tuple(x.shape) for x in found})
-        raise ValueError(f"{name} must be arrays that differ in their number of steps alone, got shapes {shapes}")
+        shape = "one shape, at its end" if one else "its steps, each of one shape"
+        raise ValueError(f"{name} must have for each sequence {shape}, got shapes {shapes}")
     length = [len(x) for x in found]
     if len(length) != len(steps or length):
         raise ValueError(f"{name} must have an entry for each of {len(steps or ())} sequences, got {len(length)}")
