@@ -70,13 +70,9 @@ def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{name} must be a {like.dtype} tensor, as the net's weights, got {kind}")
     check_shape(name, x, like, shape)
-    if finite and not all_finite(x):
+    finite = not finite or math.isfinite(x.sum().item())  # quick to form; if it is finite, so is each number
+    if not (finite or torch.isfinite(x).all()):
         raise ValueError(f"{name} contains NaN or infinite values")
-
-
-def all_finite(x: Tensor) -> bool:
-    """Whether x has only finite numbers. A finite sum, quick to form, has finite terms."""
-    return math.isfinite(x.sum().item()) or bool(torch.isfinite(x).all())
 
 
 def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]) -> None:
