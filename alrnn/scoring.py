@@ -34,6 +34,8 @@ def check_tasks(nets: Sequence[Net | Stack], task: Task | Sequence[Task]) -> lis
         expected, sizes = (one.input_size, one.output_size), (net.input_size, net.output_size)
         if sizes != expected:
             raise ValueError(f"{one.name} has input and output size {expected}, the nets {sizes}")
+        if net.given_size != one.given_size:
+            raise ValueError(f"{one.name} has given_size {one.given_size} (a decoder's), the nets {net.given_size}")
     return tasks
 
 
@@ -113,5 +115,6 @@ def _chunk(stack: Stack, task: Task, batch: Batch, window: int | None = None) ->
     """How many sequences to run at a time."""
     all_steps = batch.at is not None or not batch.s.is_floating_point()
     steps = min(batch.steps if all_steps else batch.last, window or batch.steps)
-    each = len(stack.theta) * (steps * stack.hidden_size + min(batch.last, steps) * task.output_size)
+    read = min(batch.last, steps) if batch.given is None else batch.last
+    each = len(stack.theta) * (max(steps, read) * stack.hidden_size + read * task.output_size)
     return max(1, min(500, CHUNK // (4 * each * stack.theta.element_size())))

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from .almost_linear import ALRNN
+from .encoder_decoder import EncoderDecoder
 from .init import Init
 from .net import Inputs, Net, Output
 from .stack import Ensemble, Stack
 from .torch_nets import GRU, LSTM, RNN
 
-__all__ = ["ALRNN", "GRU", "LSTM", "RNN", "Ensemble", "Init", "Inputs", "Net", "Output", "Stack"]
+__all__ = ["ALRNN", "EncoderDecoder", "GRU", "LSTM", "RNN", "Ensemble", "Init", "Inputs", "Net", "Output", "Stack"]
 __dir__ = __all__.copy  # dir() shows what is public
-KINDS: tuple[type[Net], ...] = (ALRNN, RNN, GRU, LSTM)
+KINDS: tuple[type[Net], ...] = (ALRNN, EncoderDecoder, RNN, GRU, LSTM)
 
 
 def plain(settings: Any) -> Any:

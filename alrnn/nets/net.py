@@ -61,6 +61,7 @@ class Net(nn.Module):
 
     kind: its name in tables, by default that of the class. maps: prefixes of the almost-linear recurrences among its
     weights, e.g. "encoder.".
+    given_size: of a decoder's input, `Batch.given`, as the task has it; 0 where a kind has none.
     """
 
     kind: ClassVar[str] = "net"
@@ -68,6 +69,7 @@ class Net(nn.Module):
     input_size: int
     hidden_size: int
     output_size: int
+    given_size: int = 0
     seed: int = 0
 
     @classmethod

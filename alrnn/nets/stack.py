@@ -37,7 +37,7 @@ class Stack(nn.Module):
         for net in nets:
             _check_net(net)
         self.kind, self.input_size, self.output_size = type(nets[0]), nets[0].input_size, nets[0].output_size
-        self.hidden_size = nets[0].hidden_size
+        self.hidden_size, self.given_size = nets[0].hidden_size, nets[0].given_size
         if len({type(net) for net in nets}) > 1:
             raise ValueError(f"nets of one ensemble must be of one kind, got {_names(type(n) for n in nets)}")
         if len(set(map(id, nets))) < len(nets):

@@ -36,7 +36,8 @@ class Batch:
     weight: (B, L), how much each step counts, or (B, L, O), each step and output.
     info: named facts per trial, (B, ...), for slicing, plots and losses that want them.
     at: (B, L), the steps that are read; the last L by default.
-    given: a decoder's input, (B, L, ...). offset: (B, L, O), added to y before anything is made of it.
+    given: a decoder's input, symbols (B, L) or numbers (B, L, given_size).
+    offset: (B, L, O), added to y before anything is made of it.
     """
 
     s: Tensor
@@ -138,6 +139,7 @@ class Task:
     """A task. Subclasses set the attributes, keep the arguments they are made with by name, and implement `sample`.
 
     name: by default that of the class. inputs: "words" where s holds words. chance: the score of the best constant.
+    given_size: how many symbols, or columns, `Batch.given` has for a decoder, whose setting is the same; 0: none.
     metric: what is reported: "mse", "accuracy", "cross_entropy" or "deviance" (`alrnn.tasks.losses`).
     objective: what is minimised; by default what goes with the metric.
     heads: instead of both, several groups of outputs with an objective and a metric of their own; the first is the
@@ -150,6 +152,7 @@ class Task:
     inputs: Literal["numbers", "words"] = "numbers"
     input_size: int
     output_size: int
+    given_size: int = 0
     chance: float = float("nan")
     metric: Metric = "mse"
     objective: Objective | None = None

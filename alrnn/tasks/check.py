@@ -72,6 +72,7 @@ def check_batch(batch: Any, task: Task, n: int | None = None, K: int | None = No
         raise ValueError(f"weight of {where} must be finite floats of at least 0")
     if not (batch.weight > 0).any():
         raise ValueError(f"all weights of {where} are 0: nothing is asked")
+    _check_given(batch, where, L, task.given_size)
     if L > T and batch.given is None:
         raise ValueError(f"{where} asks for L = {L} steps of T = {T}")
     for name, x in {k: v for k, v in tensors.items() if k not in ("s", "target", "weight") and v is not None}.items():
@@ -79,6 +80,27 @@ def check_batch(batch: Any, task: Task, n: int | None = None, K: int | None = No
             raise ValueError(f"{name} of {where} must have an entry for each of {B} sequences, got {tuple(x.shape)}")
     _check_values(batch, where, T, L, words, task)
     _check_target(batch, where, task)
+
+
+def _check_given(batch: Batch, where: str, L: int, N: int) -> None:
+    """A decoder's input, which a task that says so gives, and no other."""
+    given = batch.given
+    if given is None and not N:
+        return
+    symbols = is_words(given)
+    shape = (len(batch), L) if symbols else (len(batch), L, N)
+    if given is None or not N or not (symbols or given.is_floating_point()) or tuple(given.shape) != shape:
+        raise ValueError(
+            f"given of {where} must be what its given_size = {N} says, for a decoder symbols, integers (B, L) = "
+            f"({len(batch)}, {L}), or numbers, float (B, L, given_size), for other nets nothing, got "
+            f"{None if given is None else (given.dtype, tuple(given.shape))}"
+        )
+    if symbols and (given.min() < 0 or given.max() >= N):
+        raise ValueError(f"symbols given in {where} must be from 0 to {N - 1}, got {given.min()} to {given.max()}")
+    if not symbols and not given.isfinite().all():
+        raise ValueError(f"given of {where} contains NaN or infinite values")
+    if batch.at is not None or batch.offset is not None:
+        raise ValueError(f"{where} has given, so it can have no at and no offset: a decoder has steps of its own")
 
 
 def _check_values(batch: Batch, where: str, T: int, L: int, words: bool, task: Task) -> None:

@@ -1,0 +1,134 @@
+"""Two almost-linear recurrences: one reads a sequence, the other answers it with another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import check_input, check_words, integer
+from .almost_linear import ALRNN, SEEDS, readout, states
+from .init import Init
+from .net import Inputs, Net, Output, Seen, Weights
+
+
+class EncoderDecoder(Net):
+    """An AL-RNN that reads s, whose last state is the first of another one, which answers in L steps.
+
+    In training the decoder is fed what the batch gives, `Batch.given`: the right answer, one step late, behind a start.
+    These are symbols, (B, L), whole numbers from 0 to given_size - 1, where answers are 0 to O - 1 and the start is one
+    of the others; or numbers, (B, L, given_size). Where it is scored, it is fed its own answers: its likeliest symbol,
+    or its outputs y, for which given_size must be O. Of what is given it sees the start alone, so a task says how
+    answers begin, and with as many steps how long they may be. Texts of other lengths begin late in s, as words with -1
+    in front. A batch has no `at`.
+
+    Args:
+        input_size: N. hidden_size: M of both. nonlinear_size: P of the decoder. output_size: O.
+        nonlinear_encoder: P of the encoder; that of the decoder by default.
+        given_size: columns of the decoder's input, at least O; by default O + 1, the symbols and one to start from. The
+            task has the same.
+        stop: the symbol that ends an answer that the net gives on its own, if there is one: whatever comes later,
+            outputs stay as they are, so it is this symbol up to step L, and what a task wants there as well.
+        seed, init: as for `ALRNN`, of both; they have draws of their own.
+
+    encoder, decoder: `ALRNN`s, to be read like any other; the encoder has no readout. Output z: the decoder's states,
+    whose first is the encoder's last; state: the decoder's last, from which an encoder can go on.
+
+    Raises:
+        ValueError: sizes, stop or seed out of range, or no such init.
+    """
+
+    kind = "encoder_decoder"
+    maps = ("encoder.", "decoder.")
+    stops: Tensor  # (), the stop symbol, or -1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        nonlinear_size: int,
+        output_size: int,
+        nonlinear_encoder: int | None = None,
+        given_size: int | None = None,
+        stop: int | None = None,
+        seed: int = 0,
+        init: str | Init | Mapping[str, Any] = "paper",
+    ):
+        super().__init__()
+        self.seed, O = integer("seed", seed, 0, SEEDS - 1), integer("output_size", output_size, 1)  # noqa: E741
+        self.given_size = O + 1 if given_size is None else integer("given_size", given_size, O)
+        self.decoder = ALRNN(self.given_size, hidden_size, nonlinear_size, O, SEEDS - 1 - seed, init)
+        M, P = self.decoder.hidden_size, self.decoder.nonlinear_size
+        reads = P if nonlinear_encoder is None else integer("nonlinear_encoder", nonlinear_encoder, 0, M, "hidden_size")
+        self.encoder = ALRNN(input_size, M, reads, 0, seed, init)
+        self.input_size, self.hidden_size, self.output_size = self.encoder.input_size, M, O
+        self.nonlinear_size, self.nonlinear_encoder, self.init = P, reads, self.decoder.init
+        self.stop = None if stop is None else integer("stop", stop, 0, O - 1)
+        self.register_buffer("stops", torch.tensor(-1 if stop is None else stop), persistent=False)
+
+    @classmethod
+    def run(cls, w: Weights, batch: Seen, last: int | None = None, state: Any = None) -> Output:
+        z = states(w, _given(batch), _encoded(w, batch, state), last or batch.last, "decoder.")
+        return Output(readout(w, z, "decoder."), z, z[:, :, -1])
+
+    @classmethod
+    def predict(cls, w: Weights, batch: Seen, state: Any = None) -> Output:
+        given, stop = _given(batch), w["stops"][:, None, None]
+        words, z = not given.is_floating_point(), _encoded(w, batch, state)
+        steps: list[tuple[Tensor, Tensor]] = []
+        fed, ended = given[..., :1] if words else given[..., :1, :], torch.zeros_like(stop, dtype=torch.bool)
+        if not words and given.shape[-1] != w["decoder.b"].shape[-1]:
+            raise ValueError(f"outputs can be fed back only where given_size = {given.shape[-1]} is the output size")
+        for _ in range(batch.last):
+            z = states(w, fed, z, 1, "decoder.")
+            y = readout(w, z, "decoder.")  # (K, B, 1, O)
+            if words and steps:
+                y = torch.where(ended[..., None], steps[-1][0], y)
+            steps.append((y, z))
+            fed, z = y.argmax(-1) if words else y, z[:, :, 0]
+            ended = fed == stop if words else ended
+        y, z = (torch.cat(x, 2) for x in zip(*steps, strict=True))
+        return Output(y, z, z[:, :, -1])
+
+    def forward(self, s: Tensor, given: Tensor, free: bool = False) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """This net alone on s (B, T, N), or words (B, T), fed what is given, (B, L) or (B, L, given_size).
+
+        free: be fed its own answers, and see of what is given only the first step.
+
+        Returns:
+            y (B, L, O) and the decoder's z (B, L, M).
+
+        Raises:
+            ValueError, TypeError: as `ALRNN`, for s and for given.
+        """
+        for name, x, shape, N in (
+            ("s", s, ("B", "T"), self.input_size),
+            ("given", given, (len(s), "L"), self.given_size),
+        ):
+            if not check_words(x, self.decoder.W, shape, N):
+                check_input(name, x, self.decoder.W, (*shape, N))
+            elif name == "given" and x.min() < 0:
+                raise ValueError(f"given must be symbols from 0 to {N - 1}, got {x.min()}")
+        batch, w = Inputs(s, given.shape[1], given=given), {name: x[None] for name, x in self.weights().items()}
+        y, z, _ = self.predict(w, batch) if free else self.run(w, batch)
+        return y[0], z[0]  # type: ignore[index]
+
+    def fixed(self) -> dict[str, Tensor]:
+        return {"encoder.A": ~self.encoder.pwl, "decoder.A": ~self.decoder.pwl}
+
+    def describe(self) -> dict[str, Any]:
+        own = {"parameters": self.size(), "seed": self.seed, "P_encoder": self.nonlinear_encoder}
+        return self.decoder.describe() | own | {"given_size": self.given_size, "stop": self.stop}
+
+
+def _encoded(w: Weights, batch: Seen, state: Tensor | None) -> Tensor:
+    """The encoder's last state, (K, B, M)."""
+    return states(w, batch.s, state, 1, "encoder.")[:, :, 0]
+
+
+def _given(batch: Seen) -> Tensor:
+    if batch.given is None:
+        raise ValueError("a decoder needs what it is fed: a batch with given, (B, L) or (B, L, given_size)")
+    return batch.given
