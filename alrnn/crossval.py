@@ -73,12 +73,12 @@ def cross_validate(
     for k, one in enumerate(tasks):
         part = nets[nets.fold == k]
         found = scores(stack(part), one, one.held_out("validation"), window=window)
-        part = _best(part.assign(validation=next(iter(found.values())).value.cpu()), task.better)
+        part = _best(part.assign(validation=next(iter(found.values())).value.cpu().numpy()), task.better)
         chosen, group = stack(part), one.group[one.parts["test"][0]]
         for g in group.unique().tolist():
             found = scores(chosen, one, one._batch("test", (group == g).nonzero()[:, 0]), window=window)
-            columns = {name: score.value.cpu() for name, score in found.items()}
-            columns["count"] = next(iter(found.values())).count.cpu()
+            columns = {name: score.value.cpu().numpy() for name, score in found.items()}
+            columns["count"] = next(iter(found.values())).count.cpu().numpy()
             rows.append(part.assign(group=task.group_names[g], **columns))
     return pd.concat(rows, ignore_index=True)
 
