@@ -9,6 +9,7 @@ from . import datasets, nets, recurrence, regions, tasks, theory
 from .crossval import cross_validate
 from .nets import ALRNN, Ensemble, Init, Net, Output, Stack
 from .scoring import evaluate
+from .stopping import EarlyStopping
 from .sweep import Sweep, sweep
 from .train import DivergedError, History, Trainer, fit
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from . import plots as plots
     from .experiments import statistics
 
-__all__ = ["ALRNN", "DivergedError", "Ensemble", "History", "Init", "Net", "Output", "Stack", "Sweep", "Trainer"]
+__all__ = ["ALRNN", "DivergedError", "EarlyStopping", "Ensemble", "History", "Init", "Net", "Output", "Stack", "Sweep"]
 __all__ += [
+    "Trainer",
     "cross_validate",
     "datasets",
     "evaluate",

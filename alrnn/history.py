@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -66,3 +70,20 @@ class History:
     def __repr__(self) -> str:
         lost = f", {len(self.diverged)} diverged" if self.diverged else ""
         return f"History({len(self.loss)} steps of {len(self.P)} nets in {self.seconds:.1f} s{lost})"
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """What is done meanwhile is done whole: Ctrl-C waits."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting = []
+    signal.signal(signal.SIGINT, lambda *_: waiting.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -15,30 +15,19 @@ from torch import Tensor, nn
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
 from .checks import integer
-from .history import DivergedError, History
+from .history import DivergedError, History, uninterrupted
 from .nets import Net, Stack, plain, rebuilt, told
+from .objective import Objective, check_parts, manifold_attractor, penalty
 from .recurrence import kernel
 from .replay import Replay
-from .scoring import as_list, check_tasks, evaluate, scores
-from .settings import DEFAULTS, Settings, check_settings, regularised_units, share
-from .tasks import Batch, Task
-from .tasks.base import TRAINING
-from .tasks.check import check_batch
+from .scoring import as_list, check_output, check_tasks, evaluate, scores
+from .settings import DEFAULTS, Settings, check_settings, share
+from .streams import Place, Streams, each
+from .tasks import Batch, Score, Task
 
-__all__ = ["DivergedError", "EarlyStopping", "History", "Trainer", "evaluate", "fit", "manifold_attractor", "scores"]
+__all__ = ["DivergedError", "History", "Trainer", "evaluate", "fit", "manifold_attractor", "scores"]
 
 LOOK = 50  # steps between two looks at what a device holds: each makes the device and Python wait for each other
-
-
-def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:
-    """MAR penalty of K nets: A (K, M), W (K, M, M), h (K, M) -> (K,), over the first `units` units.
-
-    sum_i (a_i - 1)^2 + sum_{j != i} W_ij^2 + h_i^2 with a_i = A_ii + W_ii; it is 0 exactly if each of these units, left
-    without input, holds its value (a PWL unit: one above 0) for ever. Source: Schmidt et al. 2021; a sum since Brenner
-    & Koppe 2026.
-    """
-    change = W + torch.diag_embed(A - 1)  # z_t - z_{t-1} = change z_{t-1} + h
-    return change[:, :units].square().sum((1, 2)) + h[:, :units].square().sum(1)
 
 
 class Trainer:
@@ -51,6 +40,7 @@ class Trainer:
     history: of these steps.
     """
 
+    @torch.inference_mode(False)
     def __init__(
         self,
         nets: Net | Sequence[Net],
@@ -70,18 +60,14 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         rate = self.settings["lr"]
         self.rates = [float(r) for r in rate] if isinstance(rate, Sequence) else [float(rate)] * len(self.nets)
-        sources = [(id(t), net.seed) for t, net in zip(self.tasks, self.nets, strict=True)]
-        streams = sorted(set(sources), key=sources.index)
-        self._streams = [self.tasks[sources.index(stream)] for stream in streams]
-        self._generators = [torch.Generator().manual_seed(TRAINING + seed) for _, seed in streams]
         theta = self.stack.theta
-        self._index = torch.tensor([streams.index(source) for source in sources], device=theta.device)
+        self._streams = Streams(self.tasks, self.nets, self.settings["batch_size"], self.settings["window"], theta)
+        self._loss = Objective(self.tasks, theta.device)
         self._lost_at = torch.full((len(self.nets),), -1, device=theta.device)  # step at which a net diverged
         self._losses: list[Tensor] = []
         self._norms: list[Tensor] = []
         self._shares: list[float] = []
         self._replay = Replay(lambda batch: self._compute(batch)[:3])
-        self._rest: tuple[Batch, int, Any] | None = None  # windows: the sequences at hand, where they go on, the state
         self._rows = [theta] if len(set(self.rates)) == 1 else [nn.Parameter(row) for row in theta.data]
         groups: dict[float, list[Tensor]] = {}  # by rate
         for row, r in zip(self._rows, self.rates, strict=False):
@@ -103,6 +89,8 @@ class Trainer:
             self.seconds,
         )
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def run(
         self,
         steps: int | None = None,
@@ -121,56 +109,51 @@ class Trainer:
         start = time.perf_counter() - self.seconds
         off = {} if progress else {"disable": True}
         bar = tqdm(initial=self.step, total=steps, desc=f"{len(self.nets)} nets", leave=False, **off)
-        try:
-            with bar, kernel.owning_the_threads():
-                while self.step < steps:
-                    self._advance()
-                    self.seconds = time.perf_counter() - start
-                    bar.update()
-                    if self.step % LOOK == 0 or self.step == steps:
-                        self._look()
-                        bar.set_postfix_str(f"loss {self._losses[-1].median().item():.3g}", refresh=False)
-                    if on_step is not None and (self.step % every == 0 or self.step == steps) and on_step(self) is True:
+        with bar, kernel.owning_the_threads(), self._on_errors():
+            while self.step < steps:
+                self._advance()
+                self.seconds = time.perf_counter() - start
+                bar.update()
+                if self.step % LOOK == 0 or self.step == steps:
+                    self._look()
+                    bar.set_postfix_str(f"loss {self._losses[-1].median().item():.3g}", refresh=False)
+                if on_step is not None and (self.step % every == 0 or self.step == steps):
+                    stop = on_step(self)
+                    if isinstance(stop, bool | np.bool_ | Tensor) and stop:
                         break
-        except BaseException as error:
-            error.trainer = self  # type: ignore[attr-defined]
-            raise
         return self.history
 
     def write(self) -> None:
         """Copy the weights, as they are by now, into the nets."""
-        self.stack.write_to(self.nets)
+        with self._on_errors(), uninterrupted():
+            self.stack.write_to(self.nets)
 
-    def scores(
-        self, split: Literal["validation", "test"] = "validation", n: int | None = None
-    ) -> dict[str, np.ndarray]:
-        """The scores of each net by name, (K,), on the first n held-out sequences of the first task."""
-        batch = self.task.held_out(split) if n is None else self.task.held_out(split, n)
-        found = scores(self.stack, self.task, batch, window=self.settings["window"])
-        return {name: score.value.cpu().numpy() for name, score in found.items()}
+    def scores(self, split: Literal["validation", "test"] = "validation", n: int | None = None) -> dict[str, Score]:
+        """The scores of each net by name, (K,), on the first n held-out sequences of its own task."""
+        tasks, parts = list({id(t): t for t in self.tasks}.values()), []
+        for task in tasks:
+            batch = task.held_out(split) if n is None else task.held_out(split, n)
+            parts.append(scores(self.stack, task, batch, window=self.settings["window"]))
+        own = [([id(t) for t in tasks].index(id(task)), k) for k, task in enumerate(self.tasks)]
 
-    def _next(self) -> tuple[Batch, Any]:
-        """The next batch, each net's own if there are several streams, and the state that it goes on from."""
-        window = self.settings["window"]
-        if self._rest is None:
-            n, sources = self.settings["batch_size"], zip(self._streams, self._generators, strict=True)
-            batches = [task.sample(n, generator) for task, generator in sources]
-            if not self._losses:
-                for task, batch in zip(self._streams, batches, strict=True):
-                    check_batch(batch, task, n)
-            batches = [batch.to(self.stack.theta) for batch in batches]
-            batch = batches[0] if len(batches) == 1 else Batch.per_net(batches, self._index)
-            if window is None:
-                return batch, None
-            self._rest = batch, 0, None
-        batch, start, state = self._rest
-        return batch.window(start, min(start + window, batch.steps)), state  # type: ignore[operator]
+        def of_own(name: str, what: str) -> Tensor:
+            return torch.stack([getattr(parts[i][name], what)[k] for i, k in own])
+
+        return {name: Score(of_own(name, "sum"), of_own(name, "count"), one.better) for name, one in parts[0].items()}
+
+    @contextlib.contextmanager
+    def _on_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            error.trainer = self  # type: ignore[attr-defined]
+            raise
 
     def _advance(self) -> None:
-        """One step."""
-        batch, state = self._next()
-        theta = self.stack.theta
-        if self._losses and theta.is_cuda and self._rest is None:
+        """One step. What it changes it changes at the end, all at once: one that is interrupted has not begun."""
+        batch, here = self._streams.next(check=not self._losses)
+        theta, state = self.stack.theta, here.state
+        if self._losses and theta.is_cuda and self._streams.window is None:
             loss, norm, grad = self._replay(batch)
         else:
             loss, norm, grad, state = self._compute(batch, state)
@@ -179,36 +162,35 @@ class Trainer:
             if not theta.is_cuda:
                 self._look()
             self._hold(grad)
-        self._shares.append(share(self.step, *(self.settings[x] for x in ("steps", "warmup", "schedule"))))
+        rate = share(self.step, *(self.settings[x] for x in ("steps", "warmup", "schedule")))
         for group in self._adam.param_groups:
-            group["lr"] = group["rate"] * self._shares[-1]
+            group["lr"] = group["rate"] * rate
         for k, row in enumerate(self._rows):
             row.grad = grad if row is theta else grad[k]
-        self._adam.step()
-        self._losses.append(loss)
-        self._norms.append(norm)
-        self.step += 1
-        if self._rest is not None:
-            whole, start = self._rest[0], self._rest[1] + batch.steps
-            self._rest = (whole, start, detached(state)) if start < whole.steps else None
+        with uninterrupted():
+            self._adam.step()
+            self._losses.append(loss)
+            self._norms.append(norm)
+            self._shares.append(rate)
+            self._streams.go_on(here, batch, state)
+            self.step += 1
 
     def _compute(self, batch: Batch, state: Any = None) -> tuple[Tensor, Tensor, Tensor, Any]:
         """Loss and norm of the gradient (K,), the clipped gradient (K, n), and the state after the last step."""
         w, theta = self.stack.weights(), self.stack.theta
         output = self.stack.kind.run(w, batch, state=state)
-        objective = loss = self.task.loss(output, batch)
         if not self._losses:
-            self._check_loss(loss, w)
+            check_output(output, self.stack, batch, self.task, self.settings["window"] is not None)
+        objective = loss = self._loss(output, batch)
+        if not self._losses:
+            check_parts(loss, w, self.stack, self.task)
         if self.settings["tau"] > 0:
-            for at in self.stack.kind.maps:
-                p = {name: w[f"{at}{name}"] for name in ("A", "W", "h")}
-                units = regularised_units(self.settings["regularised"], p["h"].shape[1])
-                objective = objective + self.settings["tau"] * manifold_attractor(**p, units=units)
+            objective = loss + self.settings["tau"] * penalty(w, self.stack, self.settings["regularised"])
         theta.grad = None
         objective.sum().backward()
         grad = theta.grad
         assert grad is not None
-        grad.mul_(self.stack.trainable)
+        grad.masked_fill_(self.stack.trainable == 0, 0.0)
         norm = grad.norm(dim=1)
         grad.mul_((self.settings["clip"] / norm).clamp(max=1)[:, None])
         return loss.detach(), norm, grad, output.state
@@ -229,25 +211,9 @@ class Trainer:
             step, k = min(lost)
             raise DivergedError(step, k, self.nets[k].seed, getattr(self.nets[k], "nonlinear_size", None))
 
-    def _check_loss(self, loss: Any, w: dict[str, Tensor]) -> None:
-        """The first loss: one number a net, in which every parameter that is to be trained has a part."""
-        K, kind = len(self.nets), self.stack.kind.__name__
-        if not isinstance(loss, Tensor) or loss.shape != (K,):
-            got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-            raise ValueError(f"the loss of {self.task.name} must be one number for each net, shape ({K},), got {got}")
-        trained = self.stack.weights(self.stack.trainable)
-        names = [name for name in self.stack.shapes if trained[name].any()]
-        if names and not loss.requires_grad:
-            raise ValueError(f"the loss of {self.task.name} does not depend on the weights of the nets")
-        parts = torch.autograd.grad(loss.sum(), [w[n] for n in names], retain_graph=True, allow_unused=True)
-        if idle := [name for name, part in zip(names, parts, strict=True) if part is None]:
-            raise ValueError(
-                f"{', '.join(idle)} of {kind} would not be trained: {kind}.run, or the loss of {self.task.name}, makes "
-                "no use of it. Set requires_grad=False for what is to stay as it is"
-            )
-
     def save(self, path: str | os.PathLike) -> None:
         """Write all that is needed to go on exactly as without a stop; the file appears whole or not at all."""
+        past = [torch.stack(x) if x else torch.zeros(0) for x in (self._losses, self._norms)]
         kept = {
             "nets": [told(net) for net in self.nets],
             "frozen": [[n for n, p in net.named_parameters() if not p.requires_grad] for net in self.nets],
@@ -255,36 +221,52 @@ class Trainer:
             "settings": plain(self.settings) | {"diverged": self.diverged},
             "theta": self.stack.theta.detach(),
             "adam": self._adam.state_dict(),
-            "generators": [generator.get_state() for generator in self._generators],
-            "done": [self.step, self.seconds, self._losses, self._norms, self._shares, self._lost_at],
-            "rest": None if self._rest is None else [vars(self._rest[0]), *self._rest[1:]],
+            "place": [x if not isinstance(x, Batch) else vars(x) for x in self._streams.place],
+            "done": [self.step, self.seconds, *past, self._shares, self._lost_at],
         }
         part = Path(f"{os.fspath(path)}.part")
         torch.save(kept, part)
         os.replace(part, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, task: Task | Sequence[Task], kinds: Sequence[type[Net]] = ()) -> Trainer:
-        """What `save` wrote, with nets of its own (`nets`), to go on by `run`. Nothing but numbers and text is read.
+    def load(
+        cls,
+        path: str | os.PathLike,
+        task: Task | Sequence[Task],
+        kinds: Sequence[type[Net]] = (),
+        device: str | torch.device | None = None,
+    ) -> Trainer:
+        """What `save` wrote, with nets of its own (`nets`, on the CPU), to go on by `run`. Nothing is unpickled.
 
         task: the same as before, which the file does not hold. kinds: of nets, if they are not among the library's.
+        device: as for `fit`.
+
+        Raises:
+            ValueError: the file is no saved training, or of another task.
         """
-        kept = torch.load(path, weights_only=True)
-        theta = kept["theta"]
+        try:
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+            theta = kept["theta"]
+        except OSError:
+            raise
+        except Exception as error:  # of many kinds, as the file may hold anything
+            raise ValueError(f"{os.fspath(path)} is no saved training: {error}") from None
         nets = [rebuilt(*net, kinds=kinds).to(theta) for net in kept["nets"]]
         for net, frozen in zip(nets, kept["frozen"], strict=True):
             for name in frozen:
                 net.get_parameter(name).requires_grad_(False)
-        trainer = cls(nets, task, **kept["settings"])
+        trainer = cls(nets, task, device=device, **kept["settings"])
         if (told := trainer._told()) != kept["tasks"]:
             raise ValueError(f"{path} was trained on {kept['tasks'][0]}, not on {told[0]}")
         with torch.no_grad():
             trainer.stack.theta.copy_(theta)
         trainer._adam.load_state_dict(kept["adam"])
-        for generator, state in zip(trainer._generators, kept["generators"], strict=True):
-            generator.set_state(state)
-        trainer.step, trainer.seconds, trainer._losses, trainer._norms, trainer._shares, trainer._lost_at = kept["done"]
-        trainer._rest = kept["rest"] and (Batch(**kept["rest"][0]), *kept["rest"][1:])
+        drawn, whole, *rest = kept["place"]
+        there = trainer.stack.theta
+        place = Place(drawn, whole and Batch(**whole).to(there), rest[0], each(rest[1], lambda x: x.to(there)))
+        trainer._streams.place = place
+        trainer.step, trainer.seconds, losses, norms, trainer._shares, lost_at = kept["done"]
+        trainer._losses, trainer._norms, trainer._lost_at = list(losses.to(there)), list(norms.to(there)), lost_at
         return trainer
 
     def _told(self) -> list[str]:
@@ -346,40 +328,5 @@ def fit(
     return trainer.history
 
 
-@dataclass
-class EarlyStopping:
-    """For `on_step`: stop when no net's main validation score has become better in `patience` looks.
-
-    Each net ends with the weights of its best look. n: how many held-out sequences are looked at; all by default.
-    best: (K,), the score of that look. step: (K,), when it was.
-    """
-
-    patience: int = 10
-    n: int | None = None
-    best: np.ndarray = field(default_factory=lambda: np.zeros(0), init=False)
-    step: np.ndarray = field(default_factory=lambda: np.zeros(0, int), init=False)
-    idle: int = field(default=0, init=False, repr=False)  # looks since a net became better
-    kept: Tensor = field(default_factory=lambda: torch.zeros(0), init=False, repr=False)
-
-    def __call__(self, trainer: Trainer) -> bool:
-        score, theta = next(iter(trainer.scores("validation", self.n).values())), trainer.stack.theta.data
-        if not len(self.best):
-            self.best, self.step, self.kept = np.full(len(score), np.nan), np.zeros(len(score), int), theta.clone()
-        better = score > self.best if trainer.task.better == "higher" else score < self.best
-        better |= np.isnan(self.best) & ~np.isnan(score)
-        self.best, self.step = np.where(better, score, self.best), np.where(better, trainer.step, self.step)
-        self.kept[better] = theta[better]
-        self.idle = 0 if better.any() else self.idle + 1
-        stop = self.idle >= self.patience
-        if stop or trainer.step == trainer.settings["steps"]:
-            theta.copy_(self.kept)
-        return stop
-
-
 def _finite(loss: Tensor, norm: Tensor) -> Tensor:
     return torch.isfinite(loss) & torch.isfinite(norm)
-
-
-def detached(state: Any) -> Any:
-    """A state to carry on from, without its past."""
-    return state.detach() if isinstance(state, Tensor) else None if state is None else tuple(map(detached, state))
