@@ -9,13 +9,14 @@ Source: Brenner & Koppe, TMLR 2026.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import reduce
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from ..checks import check_input, check_words, integer
 from ..recurrence import step
@@ -25,6 +26,31 @@ from .net import Inputs, Net, Output, Seen, Weights, read, zeros
 
 PARTS = ("A", "W", "C", "h", "D", "b")
 SEEDS = 1_000_000_000  # a net's seed is below, those of data lie above (`alrnn.tasks.base`): no two streams coincide
+F = TypeVar("F", bound=Callable)
+
+
+def autocasts() -> bool:
+    return torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+
+
+def in_own_dtype(forward: F) -> F:
+    """Run in the weights' dtype under autocast, too: a state is a sum over many steps."""
+
+    @wraps(forward)
+    def run(self, *args, **kwargs):
+        if not autocasts():
+            return forward(self, *args, **kwargs)
+        like = next(self.parameters())
+        low = torch.get_autocast_dtype(like.device.type)
+
+        def cast(x):
+            numbers = x.data if isinstance(x, PackedSequence) else x
+            return x.to(like.dtype) if isinstance(numbers, Tensor) and numbers.dtype == low else x
+
+        with torch.autocast(like.device.type, enabled=False):
+            return forward(self, *map(cast, args), **{name: cast(x) for name, x in kwargs.items()})
+
+    return run  # type: ignore[return-value]
 
 
 class AlmostLinear(nn.Module):
@@ -233,8 +259,11 @@ class ALRNN(AlmostLinear, Net):
                 range, or words that start late from a state z0.
             TypeError: a dtype other than the weights'.
         """
-        if (quick := self._one_step(s, z0)) is not None:
-            return quick
+        quick = self._one_step(s, z0)
+        return self._steps(s, z0) if quick is None else quick
+
+    @in_own_dtype
+    def _steps(self, s: Tensor, z0: Tensor | None) -> tuple[Tensor, Tensor]:
         words = check_words(s, self.W, ("B", "T"), self.input_size)
         if not words:
             check_input("s", s, self.W, ("B", "T", self.input_size))
@@ -250,15 +279,15 @@ class ALRNN(AlmostLinear, Net):
     def _one_step(self, s: Any, z0: Any) -> tuple[Tensor, Tensor] | None:
         """`forward` for a single step from a state, with nothing set up first; None wherever something is unusual."""
         own: dict[str, Any] = self._parameters  # attributes of a module would take half as long as the step
-        if not (isinstance(s, Tensor) and isinstance(z0, Tensor) and len(own) == len(PARTS)):
+        if not (isinstance(s, Tensor) and isinstance(z0, Tensor) and own.keys() == set(PARTS)):
             return None
         A, W, C, h, D, b = [own[name] for name in PARTS]
         fits = s.shape == (*z0.shape[:1], 1, self.input_size) and z0.shape == (len(s) or -1, self.hidden_size)
         fits = fits and s.dtype == z0.dtype == W.dtype and s.device == z0.device == W.device
-        if not fits or type(self).run.__func__ is not ALRNN.run.__func__:  # type: ignore[attr-defined]
+        if not fits or autocasts() or type(self).run.__func__ is not ALRNN.run.__func__:  # type: ignore[attr-defined]
             return None
         bends: Any = self._buffers["bends"]
-        z = step(s[:, 0], z0, _self_weights(A, bends), W, C, h, bends.log())
+        z = step(s.squeeze(1), z0, _self_weights(A, bends), W, C, h, bends.log())
         if not math.isfinite(z.sum().item()):  # as it is if anything in s or z0 is not
             return None
         return nn.functional.linear(z, D, b).unsqueeze(1), z.unsqueeze(1)
