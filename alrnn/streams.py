@@ -60,7 +60,8 @@ class Streams:
         for task, drawn in zip(self.tasks, self.place.drawn, strict=True):
             generator = torch.Generator()
             batch = task.sample(self.n, generator.set_state(drawn))
-            if check or is_words(getattr(batch, "s", None)):  # a wrong word would be taken for another
+            words = [is_words(getattr(batch, name, None)) for name in ("s", "given")]
+            if check or any(words):  # a wrong word would be taken for another
                 check_batch(batch, task, self.n)
             batches.append(batch.to(self.like))
             after.append(generator.get_state())
