@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,6 +72,19 @@ class History:
     def __repr__(self) -> str:
         lost = f", {len(self.diverged)} diverged" if self.diverged else ""
         return f"History({len(self.loss)} steps of {len(self.P)} nets in {self.seconds:.1f} s{lost})"
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[IO[bytes]]:
+    """A file that appears under this path when it is whole, or not at all."""
+    there = Path(path).resolve()  # through a symbolic link
+    part = there.with_name(f"{there.name}.part")
+    try:
+        with open(part, "wb") as file:
+            yield file
+        os.replace(part, there)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

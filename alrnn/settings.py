@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, Literal, TypedDict
 
 import numpy as np
+from torch import Tensor
 
-from .checks import integer
+from .checks import fingerprint, integer
 from .nets import Net
 
 
@@ -39,6 +42,19 @@ DEFAULTS: Settings = {
 }
 
 
+def text(value: Any) -> Any:
+    """A setting as a table has it: numbers and text as they are, lists as text, arrays by shape and hash."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return fingerprint(value)
+    if isinstance(value, (tuple, list)):
+        return str(tuple(text(v) for v in value))
+    if isinstance(value, Mapping):
+        return str({name: text(v) for name, v in value.items()})
+    if value is None or isinstance(value, (bool, int, float, str, np.generic)):
+        return value
+    return re.sub(" at 0x[0-9a-f]+", "", str(value))  # where something lies in memory is not what it is
+
+
 def share(step: int, steps: int, warmup: float, schedule: str) -> float:
     """Share of the peak learning rate at this step: a linear rise, then constant or a half cosine to 0."""
     rise = max(1, round(warmup * steps))
@@ -59,12 +75,12 @@ def check_settings(nets: Sequence[Net], given: Settings) -> dict[str, Any]:
     used: dict[str, Any] = {**DEFAULTS, **given}
     for name in ("steps", "batch_size"):
         used[name] = integer(name, used[name], 1)
-    rates = [used["lr"]] if isinstance(used["lr"], (float, int)) else used["lr"]
+    rates: Any = [used["lr"]] if isinstance(used["lr"], Real) else used["lr"]
     if isinstance(rates, str) or not isinstance(rates, Sequence | np.ndarray) or len(rates) not in (1, len(nets)):
         raise ValueError(f"lr must be a number, or one for each of the {len(nets)} nets, got {used['lr']!r}")
     numbers = [("lr", rate) for rate in rates] + [(name, used[name]) for name in ("clip", "tau", "warmup")]
     for name, value in numbers:
-        if isinstance(value, str) or not isinstance(value, float | int | np.number):
+        if not isinstance(value, Real):
             raise ValueError(f"{name} must be a number, got {value!r}")
     used["lr"] = float(rates[0]) if len(rates) == 1 else [float(rate) for rate in rates]
     if not all(0 < rate < math.inf for rate in rates):

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from . import __version__
-from .checks import fingerprint
-from .history import History
-from .nets import ALRNN, Init, Net, Stack, rebuilt, told
+from .checks import integer
+from .history import History, written_whole
+from .nets import ALRNN, Init, Net, Stack, plain, rebuilt, told
 from .scoring import scores
-from .settings import Settings, check_settings, regularised_units
+from .settings import Settings, check_settings, regularised_units, text
 from .tasks import Task
 from .tasks.base import HELD_OUT
-from .tasks.check import check_task
-from .train import fit
+from .tasks.check import check_batch, check_task
+from .train import Trainer
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Sweep", "describe", "sweep"]
 _HISTORY = ("loss", "grad_norm", "lr")
+OUTCOMES = ("train_loss", "validation", "test", "diverged", "seconds", "version")  # columns
 
 
 @dataclass
@@ -61,10 +61,13 @@ class Sweep:
         past = self.history
         facts = None if past is None else [past.P, past.seed, list(past.diverged.items()), past.seconds]
         parts = nets, table, self.table.dtypes.astype(str).to_dict(), facts
-        text = np.array([json.dumps(x, default=np.generic.item) for x in parts])
+        if len(self.table) != len(self.nets):
+            raise ValueError(f"a sweep has one row for each net, this one {len(self.table)} for {len(self.nets)} nets")
+        lines = np.array([json.dumps(x, default=plain) for x in parts])
         arrays = {} if past is None else {name: getattr(past, name) for name in _HISTORY}
-        with open(path, "wb") as file:
-            np.savez(file, text=text, theta=Stack(self.nets).theta.detach().cpu().numpy(), **arrays)
+        theta = Stack(self.nets).theta.detach().cpu().numpy()
+        with written_whole(path) as file:
+            np.savez(file, text=lines, theta=theta, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike, kinds: Sequence[type[Net]] = ()) -> Sweep:
@@ -77,20 +80,24 @@ class Sweep:
 
         try:
             with np.load(path, allow_pickle=False) as file:
-                theta, text = torch.from_numpy(file["theta"]), [json.loads(x) for x in file["text"].tolist()]
+                theta = torch.from_numpy(file["theta"])
+                given, table, types, *facts = [json.loads(x) for x in file["text"].tolist()]
                 arrays = {name: file[name] for name in _HISTORY if name in file}
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # of many kinds, as the file may hold anything
             raise ValueError(f"{os.fspath(path)} is no saved sweep: {error}") from None
-        given = [net if isinstance(net, list) else ["ALRNN", net] for net in text[0]]  # 0.1.0 knew one kind only
-        nets = [rebuilt(*net, kinds=kinds).to(theta.dtype) for net in given]
+        made = [net if isinstance(net, list) else ["ALRNN", net] for net in given]  # 0.1.0 knew one kind only
+        nets = [rebuilt(*net, kinds=kinds).to(theta.dtype) for net in made]
         stack, history = Stack(nets), None
-        with torch.no_grad():
-            stack.theta.copy_(theta)
+        if theta.shape != stack.theta.shape:
+            raise ValueError(f"{os.fspath(path)} is no saved sweep: its weights are not those of its nets")
+        stack.theta.data.copy_(theta)
         stack.write_to(nets)
         if arrays:
-            P, seed, diverged, seconds = text[3]
+            P, seed, diverged, seconds = facts[0]
             history = History(**arrays, P=P, seed=seed, diverged=dict(diverged), seconds=seconds)
-        return cls(pd.DataFrame(text[1]).astype(text[2]), nets, history)
+        return cls(pd.DataFrame(table).astype(types), nets, history)
 
     def __repr__(self) -> str:
         return f"Sweep({len(self.nets)} nets on {self.table['task'].iloc[0]}: see its table, nets and history)"
@@ -136,8 +143,8 @@ def grid(
     Raises:
         ValueError: there are none, or one is there twice.
     """
-    sizes = [nonlinear_sizes] if isinstance(nonlinear_sizes, int) else list(nonlinear_sizes)
-    seeds = list(seeds) if isinstance(seeds, Iterable) else list(range(seeds))
+    sizes = list(nonlinear_sizes) if isinstance(nonlinear_sizes, Iterable) else [nonlinear_sizes]
+    seeds = list(seeds) if isinstance(seeds, Iterable) else list(range(integer("seeds", seeds, 0)))
     rates = list(lr) if isinstance(lr, Iterable) and not isinstance(lr, str) else [lr]
     for name, values in (("P", sizes), ("seed", seeds), ("lr", rates)):
         if not values or len(set(values)) < len(values):
@@ -156,20 +163,21 @@ def run(
     """Describe, train and score nets of any one kind; arguments as for `sweep`, lr as for `fit`."""
     import pandas as pd
 
-    nets, used = list(nets), check_settings(nets, settings)
-    rates = used["lr"] if isinstance(used["lr"], list) else [used["lr"]] * len(nets)
+    trainer = Trainer(nets, task, diverged, device, **settings)  # what can fail fails before training
+    nets, window = trainer.nets, trainer.settings["window"]
+    rates: Any = trainer.rates
     rows = [describe(net, task, **{**settings, "lr": rate}) for net, rate in zip(nets, rates, strict=True)]
     held_out = {split: task.held_out(split) for split in HELD_OUT}
-    stack = Stack(nets).to(device)
-    for batch in held_out.values():  # what can fail fails before training
-        scores(stack, task, batch[: min(2, len(batch))])
-    history = fit(nets, task, diverged=diverged, progress=progress, device=device, **settings)
+    for batch in held_out.values():
+        check_batch(batch, task)
+        scores(trainer.stack, task, batch[:2], window=window)
+    history = trainer.run(progress=progress)
+    trainer.write()
     tail = max(1, len(history.loss) // 20)
     table = pd.DataFrame(rows)
     table["train_loss"] = history.loss[-tail:].mean(0, dtype=float)
-    stack = Stack(nets).to(device)
     for split, batch in held_out.items():
-        for i, (name, score) in enumerate(scores(stack, task, batch, window=settings.get("window")).items()):
+        for i, (name, score) in enumerate(scores(trainer.stack, task, batch, window=window).items()):
             table[f"{split}_{name}" if i else split] = score.value.cpu().numpy()
     table["diverged"] = pd.array([history.diverged.get(k) for k in range(len(nets))], dtype="Int64")
     table["seconds"] = history.seconds / len(nets)
@@ -186,20 +194,14 @@ def describe(net: Net, task: Task, **settings: Unpack[Settings]) -> dict[str, An
     used["regularised"] = regularised_units(used["regularised"], net.hidden_size)
     absent = set() if net.maps else {"tau", "regularised"}
     absent |= set() if used["window"] else {"window"}  # rows of sweeps without windows are what they were before
-    row = {
-        "model": net.kind,
-        "task": task.name,
-        **{f"task_{name}": value for name, value in task.settings().items()},
-        **net.describe(),
-        **{name: value for name, value in used.items() if name not in absent},
-    }
-    return {name: _text(value) for name, value in row.items()}
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, (Tensor, np.ndarray)):
-        return fingerprint(value)
-    if isinstance(value, (tuple, list)):
-        return str(tuple(_text(v) for v in value))
-    plain_ones = (bool, int, float, str, np.generic)
-    return value if isinstance(value, plain_ones) or value is None else str(value)
+    parts = [
+        {"model": net.kind, "task": task.name},
+        {f"task_{name}": value for name, value in task.settings().items()},
+        net.describe(),
+        {name: value for name, value in used.items() if name not in absent},
+        dict.fromkeys(OUTCOMES),
+    ]
+    names = [name for part in parts for name in part]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{type(net).__name__} describes itself by {', '.join(twice)}, which tables use otherwise")
+    return {name: text(value) for part in parts[:-1] for name, value in part.items()}

@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -15,13 +14,13 @@ from torch import Tensor, nn
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
 from .checks import integer
-from .history import DivergedError, History, uninterrupted
+from .history import DivergedError, History, uninterrupted, written_whole
 from .nets import Net, Stack, plain, rebuilt, told
 from .objective import Objective, check_parts, manifold_attractor, penalty
 from .recurrence import kernel
 from .replay import Replay
 from .scoring import as_list, check_output, check_tasks, evaluate, scores
-from .settings import DEFAULTS, Settings, check_settings, share
+from .settings import DEFAULTS, Settings, check_settings, share, text
 from .streams import Place, Streams, each
 from .tasks import Batch, Score, Task
 
@@ -224,9 +223,8 @@ class Trainer:
             "place": [x if not isinstance(x, Batch) else vars(x) for x in self._streams.place],
             "done": [self.step, self.seconds, *past, self._shares, self._lost_at],
         }
-        part = Path(f"{os.fspath(path)}.part")
-        torch.save(kept, part)
-        os.replace(part, path)
+        with written_whole(path) as file:
+            torch.save(kept, file)
 
     @classmethod
     def load(
@@ -270,7 +268,7 @@ class Trainer:
         return trainer
 
     def _told(self) -> list[str]:
-        return [f"{task.name} {plain(task.settings())}" for task in self.tasks]
+        return [f"{task.name} {text(task.settings())}" for task in self.tasks]
 
 
 def fit(
