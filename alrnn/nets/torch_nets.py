@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import integer
+from .almost_linear import SEEDS
 from .net import Net, Output, Seen, Weights, read
 
 START = threading.Lock()  # torch's own start draws from the one global generator, which threads would share
@@ -46,7 +47,9 @@ class TorchNet(Net):
         self.input_size = N = integer("input_size", input_size, 1)
         self.hidden_size = integer("hidden_size", hidden_size, 1)
         self.output_size = integer("output_size", output_size, 1)
-        self.seed, self.inputs = integer("seed", seed, 0), inputs
+        if inputs not in ("numbers", "words"):
+            raise ValueError(f"inputs must be numbers or words, got {inputs!r}")
+        self.seed, self.inputs = integer("seed", seed, 0, SEEDS - 1), inputs
         words = inputs == "words"
         with START, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -63,6 +66,8 @@ class TorchNet(Net):
     @classmethod
     def run(cls, w: Weights, batch: Seen, last: int | None = None, state: Any = None) -> Output:
         runs, K = [], len(w["readout.bias"])
+        if batch.s.is_floating_point() == ("vectors.weight" in w):
+            raise ValueError(f"{cls.__name__} was made for other inputs ('words' or 'numbers') than {batch.s.dtype}")
         own = batch.s.dim() == (4 if batch.s.is_floating_point() else 3)
         for k in range(K):
             before = None if state is None else tuple(x[k] for x in (state if isinstance(state, tuple) else (state,)))
@@ -78,7 +83,7 @@ class TorchNet(Net):
         weights = [w[f"cells.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
         words = not s.is_floating_point()
         if words:  # the cells begin at once, so texts go to the front, and their states back to where the words were
-            step, start = torch.arange(s.shape[1], device=s.device), (s < 0).sum(1, keepdim=True)
+            step, start, s = torch.arange(s.shape[1], device=s.device), (s < 0).sum(1, keepdim=True), s.long()
             s = w["vectors.weight"][s.gather(1, (step + start) % len(step)).clamp(min=0)]
         many = 2 if cls.layer is nn.LSTM else 1
         state = state or (s.new_zeros(s.shape[0], weights[1].shape[1]),) * many
