@@ -132,17 +132,28 @@ def test_the_gradient_is_that_of_sequences_alone(readout):
         torch.testing.assert_close(grad, p.grad, rtol=1e-9, atol=1e-11)
 
 
-def test_a_much_longer_training_sequence_changes_no_score_even_of_a_net_that_explodes():
-    longer, labels = [*S, np.ones((2000, N))], np.r_[LABELS, 0]
+@pytest.mark.parametrize("readout", ["end", "every"])
+def test_a_much_longer_training_sequence_changes_no_score_even_of_a_net_that_explodes(readout):
+    longer = [*S, np.ones((2000, N))]
+    asked = np.r_[LABELS, 0] if readout == "end" else [*VALUES, np.ones((2000, 2))]
     short, padded = (
-        Arrays(x, y, split=SPLIT | {"train": [*SPLIT["train"], *range(30, len(x))]})
-        for x, y in ((S, LABELS), (longer, labels))
+        Arrays(longer[:n], asked[:n], readout, split=SPLIT | {"train": [*SPLIT["train"], *range(30, n)]})
+        for n in (30, 31)
     )
     assert padded.sample(2, torch.Generator()).steps == 2000
     net = a_net(short, 2).float()
     with torch.no_grad():
         net.W.diagonal()[:3] = 1.3  # its states are beyond all floats long before step 2000
-    assert torch.equal(evaluate(net, short, short.held_out("test")), evaluate(net, padded, padded.held_out("test")))
+    one, two = (evaluate(net, task, task.held_out("test")) for task in (short, padded))
+    assert torch.equal(one, two) and one.isfinite().all()
+
+
+def test_a_recording_of_whole_numbers_among_others():
+    s = [x.round().astype(int) if i == 0 else x for i, x in enumerate(S)]
+    v = [x.round().astype(int) if i == 0 else x for i, x in enumerate(VALUES)]
+    task, plain = Arrays(s, v, "every", split=SPLIT), Arrays(S, VALUES, "every", split=SPLIT)
+    for name in ("s", "target"):
+        assert torch.equal(getattr(task, name)[1:], getattr(plain, name)[1:])
 
 
 def test_the_order_of_sequences_changes_nothing():

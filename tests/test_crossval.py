@@ -7,6 +7,7 @@ import torch
 
 import alrnn
 from alrnn import ALRNN, cross_validate, evaluate, fit
+from alrnn.crossval import _best
 from alrnn.experiments.statistics import paired_bootstrap
 from alrnn.tasks import Adding, Arrays, Head
 
@@ -109,6 +110,10 @@ def test_a_rate_at_which_nets_diverge_is_not_chosen(task):
     wild = {"clip": float("inf"), "diverged": "drop", "schedule": "constant", "warmup": 0.0}
     table = cross_validate(task, 4, [0, 1], seeds=2, folds=2, lr=[1e9, 0.01], **QUICK | wild)
     assert (table.lr == 0.01).all() and table.diverged.isna().all()
+    rows = pd.DataFrame({"P": 0, "lr": [1.0, 1.0, 2.0, 2.0], "validation": [0.2, 0.2, 0.9, 0.1], "diverged": pd.NA})
+    assert _best(rows, "higher").lr.tolist() == [2.0, 2.0] and _best(rows, "lower").lr.tolist() == [1.0, 1.0]
+    rows.loc[2, "diverged"] = 7
+    assert _best(rows, "higher").lr.tolist() == [1.0, 1.0]
     lost = cross_validate(task, 4, [0], seeds=1, folds=2, lr=1e9, **QUICK | wild)
     assert len(lost) == 12 and lost.diverged.notna().all()
 
@@ -206,6 +211,9 @@ def test_seeds_are_averaged_and_weights_pool():
     many = table.assign(w=table.group + 1.0)
     pooled = [np.average(many[many.P == P].x, weights=many[many.P == P].w) for P in (1, 0)]
     assert paired_bootstrap(many, 1, 0, "x", weight="w").mean == pytest.approx(pooled[0] - pooled[1])
+    two = scores([1, -1], [0, 0])  # drawn are both, twice the first, or twice the second; with both the first wins
+    found = paired_bootstrap(two.assign(w=np.where(two.group == 0, 3.0, 1.0)), 1, 0, "x", weight="w")
+    assert found.mean == 0.5 and found.share == pytest.approx(1 / 4, abs=0.05)
     alike = paired_bootstrap(table.assign(w=7.0), 1, 0, "x", weight="w")
     assert (alike.mean, alike.low, alike.high) == pytest.approx((one.mean, one.low, one.high))
 
