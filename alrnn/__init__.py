@@ -20,21 +20,8 @@ if TYPE_CHECKING:
     from .experiments import statistics
 
 __all__ = ["ALRNN", "DivergedError", "EarlyStopping", "Ensemble", "History", "Init", "Net", "Output", "Stack", "Sweep"]
-__all__ += [
-    "Trainer",
-    "cross_validate",
-    "datasets",
-    "evaluate",
-    "experiments",
-    "fit",
-    "nets",
-    "nn",
-    "recurrence",
-    "regions",
-    "statistics",
-    "sweep",
-]
-__all__ += ["tasks", "theory"]
+__all__ += ["Trainer", "cross_validate", "datasets", "evaluate", "experiments", "fit", "nets", "nn", "recurrence"]
+__all__ += ["regions", "statistics", "sweep", "tasks", "theory"]
 
 # Imported when first asked for, as they need what would double the time of `import alrnn`. `import *` leaves out those
 # that need [plots].

@@ -94,7 +94,7 @@ def test_formulas_reach_mathjax_as_they_stand() -> None:
 
 
 def sample(first, second_one, third=None):
-    """Net with z_t = W z_{t-1} and `code_`, |z| * 2.
+    """Net with z_t = W z_{t-1} and `code_`s, |z| * 2.
 
         z_t = a_
 
@@ -124,7 +124,7 @@ def test_docstrings_are_read_as_plain_text() -> None:
     document = page("\n".join(lines))
     assert not list(document.findall(nodes.problematic)) and not list(document.findall(nodes.system_message))
     paragraph, formula, kinds, items, *_ = document.children
-    assert paragraph.astext() == "Net with z_t = W z_{t-1} and code_, |z| * 2."
+    assert paragraph.astext() == "Net with z_t = W z_{t-1} and code_s, |z| * 2."
     assert isinstance(formula, nodes.literal_block) and formula.astext() == "z_t = a_"
     assert kinds.astext() == "Kinds (of things):"
     assert [item.astext() for item in items.children] == ["one: the first, at length.", "two: the second."]

@@ -47,6 +47,7 @@ def read_as_text(app: Sphinx, what: str, name: str, obj: object, options: object
 def escape(words: str) -> str:
     parts = words.split("`")
     parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
+    parts[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in parts[2::2]]  # a plural after a name
     return "``".join(parts)
 
 
