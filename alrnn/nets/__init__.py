@@ -40,8 +40,12 @@ def told(net: Net) -> list[Any]:
         ValueError, TypeError: they do not make it again.
     """
     kind, found = type(net), [type(net).__name__, plain(net.settings()), [name for name, _ in net.named_parameters()]]
-    sizes = [{name: p.shape for name, p in one.named_parameters()} for one in (net, rebuilt(*found, kinds=[kind]))]
-    if sizes[0] != sizes[1] or (kind not in KINDS and kind.__name__ in {one.__name__ for one in KINDS}):
+    again = rebuilt(*found, kinds=[kind])
+    facts = [
+        [(n, p.shape) for n, p in one.named_parameters()] + [(n, b.tolist()) for n, b in one.named_buffers()]
+        for one in (net, again)
+    ]
+    if facts[0] != facts[1] or (kind not in KINDS and kind.__name__ in {one.__name__ for one in KINDS}):
         raise ValueError(f"{kind.__name__} with its settings {found[1]} makes another net: it cannot be saved")
     return found
 

@@ -132,15 +132,16 @@ def _check_net(net: Net) -> None:
     """Refuse what training all nets in one pass would pass over in silence."""
     if not isinstance(net, Net):
         raise TypeError(f"expected a net (alrnn.ALRNN or another kind of alrnn.nets.Net), got {type(net).__name__}")
-    own = [name for name in ("forward", "run", "predict", "weights") if name in vars(net)]
-    own += [name for name in ("forward", "weights") if depth(type(net), name) < depth(type(net), "run")]
-    if own:
-        raise TypeError(
-            f"{type(net).__name__} has a {own[0]} of its own, which training and scoring never call: they call the "
-            "class method run. Write that instead (alrnn.nets.Net says how), or train it in a loop of your own"
-        )
     for name, module in net.named_modules():
-        place = f"{type(net).__name__}{f'.{name}' if name else ''}"
+        place, kind = f"{type(net).__name__}{f'.{name}' if name else ''}", type(module)
+        if isinstance(module, Net):
+            own = [own for own in ("forward", "run", "predict", "weights") if own in vars(module)]
+            own += [own for own in ("forward", "weights") if depth(kind, own) < depth(kind, "run")]
+            if own:
+                raise TypeError(
+                    f"{place} has a {own[0]} of its own, which training and scoring never call: they call the class "
+                    "method run. Write that instead (alrnn.nets.Net says how), or train it in a loop of your own"
+                )
         hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
         if parametrize.is_parametrized(module):
             raise TypeError(
