@@ -45,18 +45,16 @@ class ALRNNCell(AlmostLinear):
         super().__init__()
         N, M, _ = self._of_size(input_size, hidden_size, nonlinear_size)
         self.bias, self.init = bias, Init.of(init)
-        for name, shape in {"A": (M,), "W": (M, M), "C": (M, N), "h": (M,)}.items():
+        shapes: dict[str, tuple[int, ...]] = {"A": (M,), "W": (M, M), "C": (M, N)} | ({"h": (M,)} if bias else {})
+        for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
-        if not bias:
-            del self.h
-            self.register_buffer("h", None, persistent=False)
         self._derive()
         self.reset_parameters()
 
     def _derive(self) -> None:
         super()._derive()
         if not self.bias:
-            self.h = torch.zeros_like(self.A)
+            self.register_buffer("h", torch.zeros_like(self.A), persistent=False)
 
     def reset_parameters(self) -> None:
         """Start anew as `init` says, with a seed from torch's global generator, as torch's own layers do."""
@@ -193,8 +191,7 @@ class ALRNNLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """What the cells do not say."""
-        names = ("num_layers", "batch_first", "dropout", "bidirectional")
-        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        return f"batch_first={self.batch_first}, dropout={self.dropout}, bidirectional={self.bidirectional}"
 
 
 def through(cell: Any, blocks: list[Tensor], z: Tensor, backwards: bool) -> tuple[list[Tensor], Tensor]:

@@ -138,7 +138,7 @@ class ALRNN(AlmostLinear, Net):
 
     Parameters (attributes): A (M,); W (M, M); C (M, N); h (M,); D (O, M); b (O,). A starts at zero on the linear units,
     whose self-weight is W_ii, and training leaves it there; numbers put there count as what they are, and stay.
-    order: (M,) for a net made by `from_weights`, else None.
+    order: of a net made by `from_weights`, where its units come from, M numbers; else None.
 
     Raises:
         ValueError: sizes or seed out of range, or no such init.
@@ -148,7 +148,7 @@ class ALRNN(AlmostLinear, Net):
     maps = ("",)
     D: Tensor
     b: Tensor
-    order: Tensor | None = None
+    order: list[int] | None = None
 
     def __init__(
         self,
@@ -201,7 +201,7 @@ class ALRNN(AlmostLinear, Net):
         N, O = 0 if C is None else (1, *given["C"].shape)[-1], 0 if D is None else (*given["D"].shape, 1)[0]  # noqa: E741
         net = cls(N, len(W), int(pwl.sum()), O, seed)
         net = net.to(W.device, dtype if dtype.is_floating_point else None)
-        net.order = pwl.int().argsort(stable=True)
+        net.order = order = pwl.int().argsort(stable=True).tolist()
         with torch.no_grad():
             for name in PARTS:
                 own, x = getattr(net, name), given.get(name, torch.zeros_like(getattr(net, name)))
@@ -212,7 +212,7 @@ class ALRNN(AlmostLinear, Net):
             net.W += torch.diag(net.A * ~pwl)
             net.A *= pwl
             for x in (net.A, net.W, net.C, net.h, net.W.T, net.D.T):
-                x.copy_(x[net.order])
+                x.copy_(x[order])
         return net
 
     @classmethod
