@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_nets import build, random_net, run
 
-from alrnn import ALRNN, Init
+from alrnn import ALRNN, Init, nets
 from alrnn import regions as rg
+from alrnn.nets import Inputs
 from alrnn.recurrence import reference
 
 # visits
@@ -63,6 +64,196 @@ def test_visits_errors():
             rg.visits(net, bad)
     with pytest.raises(ValueError, match="NaN"):
         rg.visits(net, torch.full((1, 1, 4), torch.nan))
+
+
+def test_what_is_no_array_of_states():
+    net = random_net(4, 2, 0)
+    s = torch.ones(2, 3, 2, dtype=torch.float64)
+    z = net(s)[1]
+    assert z.requires_grad and (rg.visits(net, z).index == rg.visits(net, z.detach().numpy()).index).all()
+    for whole in (net(s), list(net(s)), net.run({k: x[None] for k, x in net.weights().items()}, Inputs(s, 3))):
+        with pytest.raises(TypeError, match="pass z of `y, z = net"):
+            rg.visits(net, whole)
+        with pytest.raises(TypeError, match="pass z of `y, z = net"):
+            rg.principal_components(whole)
+    assert rg.visits(net.bfloat16(), z.bfloat16()).counts.sum() == 6
+
+
+# padding
+
+
+@given(st.integers(0, 10_000), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_padding_is_no_state(seed, P):
+    """Everything that is said of padded sequences is what is said of the sequences one by one."""
+    net, rng = random_net(4, P, seed), np.random.default_rng(seed)
+    z = rng.normal(size=(5, 9, 4))
+    length = rng.integers(0, 10, 5)
+    label = rng.integers(0, 3, (5, 9))
+    padded = z.copy()
+    padded[np.arange(9) >= length[:, None]] = np.nan  # not even looked at
+    seen = rg.visits(net, padded, length)
+    assert (rg.visits(net, padded, torch.as_tensor(np.arange(9) < length[:, None])).index == seen.index).all()
+    assert ((seen.index == -1) == (np.arange(9) >= length[:, None])).all()
+    alone = [rg.visits(net, z[b : b + 1, :n]) for b, n in enumerate(length)]
+    codes = seen.codes
+
+    def total(count):
+        """Over sequences one by one, {name: number}, in the order of names of all."""
+        return {name: sum(one.get(name, 0) for one in map(count, alone)) for name in count(seen)}
+
+    assert seen.counts.sum() == length.sum() and set(codes) == {c for one in alone for c in one.codes}
+    assert total(lambda v: dict(zip(v.codes, v.counts, strict=True))) == dict(zip(codes, seen.counts, strict=True))
+
+    def pairs(v):
+        return {(a, b): n for a, row in zip(v.codes, rg.transition_counts(v), strict=True)
+                for b, n in zip(v.codes, row, strict=True)}  # fmt: skip
+
+    assert total(pairs) == pairs(seen) and rg.transition_counts(seen).sum() == np.maximum(length - 1, 0).sum()
+    sparse = rg.transition_counts(seen, sparse=True)
+    assert (sparse.toarray() == rg.transition_counts(seen)).all() and sparse.shape == (len(codes),) * 2
+    stays = [(v.codes[r], n, c) for v in alone for d in [rg.dwell_times(v)]
+             for r, n, c in zip(d.region, d.steps, d.cut, strict=True)]  # fmt: skip
+    dwell = rg.dwell_times(seen)
+    assert [(codes[r], n, c) for r, n, c in zip(dwell.region, dwell.steps, dwell.cut, strict=True)] == stays
+    assert dwell.steps.sum() == length.sum()
+    assert (rg.switches(seen).count == sum(rg.switches(v).count for v in alone)).all()
+    rate = rg.switches(seen).count / max(np.maximum(length - 1, 0).sum(), 1e-300)
+    assert np.isnan(rg.switches(seen).rate).all() or rg.switches(seen).rate == pytest.approx(rate)
+    if length.sum():
+        assert rg.occupancy(seen).share == pytest.approx(seen.counts / length.sum())
+    table = rg.contingency(seen, label)
+    assert table.to_numpy().sum() == length.sum()
+    where = rng.integers(0, 2, (5, 1)).astype(bool)
+    some = rg.contingency(seen, label, where)
+    for code in codes:
+        for value in some.columns:
+            here = [(z[b, t, 4 - P :] > 0).astype(int).tolist() == [int(c) for c in code] and label[b, t] == value
+                    for b in range(5) for t in range(length[b]) if where[b]]  # fmt: skip
+            assert some.loc[code, value] == sum(here)
+
+
+def test_a_stay_that_the_true_end_cuts_is_cut():
+    net = random_net(2, 1, 0)
+    z = np.zeros((1, 6, 2))
+    z[0, :, 1] = [-1, 1, 1, -1, -1, -1]
+    assert list(rg.dwell_times(rg.visits(net, z, [6])).cut) == [True, False, True]
+    assert list(rg.dwell_times(rg.visits(net, z, [3])).cut) == [True, True]
+    hole = rg.dwell_times(rg.visits(net, z, np.array([[True, True, False, True, True, True]])))
+    assert list(hole.steps) == [1, 1, 3] and hole.cut.all()
+
+
+def test_lengths_that_cannot_be():
+    net, z = random_net(4, 2, 0), np.zeros((3, 5, 4))
+    for bad in ([5, 5], [1, 2, 6], [1, -1, 2], [1.0, 2.0, 3.0], np.ones((3, 4), bool), 5):
+        with pytest.raises(ValueError, match="length must be 3 integers from 0 to T = 5, or bool"):
+            rg.visits(net, z, bad)
+    with pytest.raises(ValueError, match="NaN"):
+        rg.visits(net, np.full((1, 5, 4), np.nan), [1])
+    assert rg.visits(net, np.full((1, 5, 4), np.nan), [0]).counts.shape == (0,)
+
+
+def test_many_regions_make_no_dense_matrix():
+    R = 5000
+    seen = rg.Visits(np.zeros((R, 13), np.int8), np.arange(R)[None], np.ones(R, int))
+    with pytest.raises(ValueError, match="sparse=True"):
+        rg.transition_counts(seen)
+    with pytest.raises(ValueError, match="5000 regions"):
+        rg.transition_matrix(seen)
+    counts = rg.transition_counts(seen, sparse=True)
+    assert counts.nnz == R - 1 and counts.shape == (R, R) and (counts.diagonal(1) == 1).all()
+
+
+# information
+
+
+def told(bits, label=None, **options):
+    """Information of one bitcode a trial, (B, P)."""
+    net = rg.Map(np.zeros(np.shape(bits)[1]), np.zeros((np.shape(bits)[1],) * 2), np.zeros(np.shape(bits)[1]),
+                 nonlinear_size=np.shape(bits)[1])  # fmt: skip
+    return rg.information(rg.visits(net, np.array(bits, float)[:, None]), np.array(label)[:, None], **options)
+
+
+def test_information_against_closed_forms():
+    both = np.array(list(itertools.product((0, 1), repeat=3)) * 50)
+    parity = both[:, :2].sum(1) % 2
+    assert told(both, both[:, 0], units=[0]).raw == pytest.approx(1)  # the label itself
+    assert told(both, parity, units=[0]).raw == pytest.approx(0, abs=1e-12)  # neither alone says anything
+    assert told(both, parity, units=[0, 1]).raw == pytest.approx(1)  # both do
+    assert told(both, both @ [4, 2, 1]).raw == pytest.approx(3) and told(both, parity, units=[]).raw == 0
+    noisy = np.repeat([[0], [0], [0], [1]], 100, axis=0), np.tile([0, 0, 0, 1], 100)
+    independent = told(*noisy)
+    assert independent.raw == pytest.approx(0, abs=1e-12)
+    flipped = np.r_[np.zeros(90), np.ones(10), np.zeros(10), np.ones(90)]  # a channel that flips one bit in ten
+    entropy = -(0.1 * np.log2(0.1) + 0.9 * np.log2(0.9))
+    channel = told(flipped[:, None], np.repeat([0, 1], 100), shuffles=200)
+    assert channel.raw == pytest.approx(1 - entropy)
+    assert channel.mean == pytest.approx(1 / (2 * 200 * np.log(2)), rel=0.4)  # the bias known for 2 x 2 counts
+    assert channel.corrected == channel.raw - channel.mean and channel.spread < 0.02
+
+
+def test_information_of_chance_is_corrected():
+    rng = np.random.default_rng(0)
+    found = [told(rng.integers(0, 2, (60, 3)), rng.integers(0, 4, 60), shuffles=50, seed=i) for i in range(40)]
+    assert np.mean([x.raw for x in found]) > 0.2  # 8 patterns by 4 labels from 60 trials
+    assert abs(np.mean([x.corrected for x in found])) < 0.03
+    spread = np.mean([x.spread for x in found])
+    assert np.std([x.corrected for x in found]) == pytest.approx(spread, rel=0.5)
+
+
+def test_shuffles_move_whole_sequences():
+    """States that stay for a whole sequence: among 8 sequences, 2 labels always fit by chance, whatever the T."""
+    rng = np.random.default_rng(1)
+    net = random_net(2, 1, 0)
+    label = np.repeat([0, 1], 4)[:, None]
+    by_length = []
+    for T in (1, 200):
+        z = np.repeat(rng.permutation([-1.0, -1, -1, -1, 1, 1, 1, 1])[:, None, None], T, 1) * np.ones((8, T, 2))
+        found = rg.information(rg.visits(net, z), label, shuffles=400)
+        by_length.append(found)
+        assert found.mean > 0.05 and found.spread > 0.1  # 200 times as many states are no more evidence
+    assert by_length[0].mean == pytest.approx(by_length[1].mean, abs=0.05)
+
+
+def test_information_where_and_padding():
+    rng = np.random.default_rng(0)
+    net, B, T = random_net(3, 2, 0), 40, 6
+    label, z = rng.integers(0, 2, B), rng.normal(size=(B, T, 3))
+    z[:, 2, 1] = label - 0.5  # unit 0 tells the label at step 2 alone
+    seen = rg.visits(net, z)
+    step = (np.arange(T) == 2)[None]
+    assert rg.information(seen, label[:, None], [0], step).raw == pytest.approx(
+        rg.information(rg.visits(net, z[:, 2:3]), label[:, None], [0]).raw
+    )
+    H = -np.mean(label) * np.log2(np.mean(label)) - np.mean(1 - label) * np.log2(np.mean(1 - label))
+    assert rg.information(seen, label[:, None], [0], step).raw == pytest.approx(H)
+    assert rg.information(seen, label[:, None], [1], step).corrected < 0.2
+    length = rng.integers(3, T + 1, B)
+    garbage = z.copy()
+    garbage[np.arange(T) >= length[:, None]] = 1e9
+    cut = rg.information(rg.visits(net, garbage, length), np.broadcast_to(label[:, None], (B, T)), [0], step)
+    assert cut.raw == pytest.approx(H)
+    full = rg.information(rg.visits(net, garbage, length), np.broadcast_to(label[:, None], (B, T)), [0])
+    kept = np.arange(T) < length[:, None]
+    on, told_label = (z[..., 1] > 0)[kept], np.broadcast_to(label[:, None], (B, T))[kept]
+    p = pd.crosstab(on, told_label).to_numpy() / kept.sum()
+    assert full.raw == pytest.approx((p * np.log2(p / (p.sum(1, keepdims=True) * p.sum(0)))).sum())
+
+
+def test_information_errors():
+    net, z = random_net(3, 2, 0), np.random.default_rng(0).normal(size=(4, 3, 3))
+    seen, label = rg.visits(net, z), np.array([[0], [1], [0], [1]])
+    for bad in (np.zeros((4, 1)), np.array([[0, 1, 2]])):
+        with pytest.raises(ValueError, match="differ between sequences"):
+            rg.information(seen, bad)
+    with pytest.raises(ValueError, match="states that count"):
+        rg.information(seen, label, where=np.zeros((4, 1), bool))
+    with pytest.raises(ValueError, match="unit must be an integer from 0 to P - 1 = 1"):
+        rg.information(seen, label, units=[2])
+    with pytest.raises(ValueError, match="shuffles"):
+        rg.information(seen, label, shuffles=1)
+    with pytest.raises(ValueError, match="where must have shape"):
+        rg.information(seen, label, where=np.ones(4))
 
 
 # statistics of visits
@@ -152,6 +343,69 @@ def test_contingency_against_crosstab():
     for bad in (np.zeros(12), np.zeros((12, 11)), np.zeros((1, 1, 12))):
         with pytest.raises(ValueError, match="label must have shape"):
             rg.contingency(seen, bad)
+
+
+# maps
+
+
+@pytest.mark.parametrize("P", [0, 2, 5])
+def test_a_map_says_what_the_net_says(P):
+    net = random_net(5, P, 3)
+    m = rg.Map(net.A, net.W.detach().numpy(), net.h.tolist(), net.C, nonlinear_size=P)
+    s, z = run(net)
+    assert (rg.visits(m, z).index == rg.visits(net, z).index).all()
+    for p, q in zip(rg.fixed_points(m, [0.5, 1.0]), rg.fixed_points(net, [0.5, 1.0]), strict=True):
+        assert (p.z == q.z).all() and p.real == q.real
+    bits = [1] * P
+    assert (rg.jacobians(m, bits) == rg.jacobians(net, bits)).all()
+    assert (rg.spectrum(m, bits).right == rg.spectrum(net, bits).right).all()
+    for t in range(3):
+        driven = m.step(z[:, t].numpy(), m.h + s[:, t + 1].numpy() @ m.C.T)
+        assert driven == pytest.approx(z[:, t + 1].numpy(), abs=1e-12)
+    assert m.bits(z.numpy()).tolist() == (z[..., 5 - P :] > 0).int().tolist()
+    assert rg.Map.of(m) is m and (rg.Map.of(net.float()).W.dtype, m.hidden_size) == (np.float64, 5)
+
+
+def test_a_relu_rnn_read_as_a_map():
+    """torch's own: z is what comes before the ReLU, so all units are PWL units."""
+    rnn = torch.nn.RNN(2, 6, nonlinearity="relu", batch_first=True).double()
+    h = rnn.bias_ih_l0 + rnn.bias_hh_l0
+    m = rg.Map(torch.zeros(6), rnn.weight_hh_l0, h, rnn.weight_ih_l0, nonlinear_size=6)
+    for p in rg.fixed_points(m, [0.3, -0.4], virtual=False):
+        output = torch.as_tensor(p.z).relu()[None, None]
+        s = torch.tensor([[[0.3, -0.4]]], dtype=torch.float64)
+        assert rnn(s, output)[1].detach().numpy() == pytest.approx(output.numpy(), abs=1e-9)
+    assert rg.attractors(m, np.zeros((1, 6)), 300, [0.3, -0.4])[0].kind in ("fixed point", "cycle", "diverging")
+
+
+def test_parts_of_nets_are_read():
+    both = nets.EncoderDecoder(2, 5, 2, 3, nonlinear_encoder=4)
+    assert len(rg.fixed_points(both.encoder)) == 16 and len(rg.fixed_points(both.decoder)) == 4
+    with pytest.raises(TypeError, match="expected an ALRNN, or part of a net that is one"):
+        rg.fixed_points(both)
+
+
+def test_maps_that_cannot_be():
+    A, W, h = np.zeros(3), np.zeros((3, 3)), np.zeros(3)
+    for bad, message in (
+        ((A, np.zeros((3, 2)), h), r"W must have shape \(3, 3\)"),
+        ((np.zeros(2), W, h), r"A must have shape \(3,\)"),
+        ((A, W, h, np.zeros((2, 1))), r"C must have shape \(3, 1\)"),
+        ((A, W, h, np.zeros(3)), "C must have shape"),
+        ((A, W, np.zeros((3, 1))), "h must have shape"),
+        ((A, W * np.nan, h), "not finite: W"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rg.Map(*bad, nonlinear_size=1)
+    for P in (-1, 4, 1.5):
+        with pytest.raises(ValueError, match="nonlinear_size must be an integer from 0 to M = 3"):
+            rg.Map(A, W, h, nonlinear_size=P)
+    for reader in (rg.fixed_points, lambda net: rg.visits(net, np.zeros((1, 1, 3))), lambda net: rg.spectrum(net, [])):
+        for net in (torch.nn.Linear(2, 2), None, {"W": W}):
+            with pytest.raises(TypeError, match="expected an ALRNN"):
+                reader(net)
+    with pytest.raises(ValueError, match=r"s must be a finite constant input of shape \(0,\)"):
+        rg.fixed_points(rg.Map(A, W, h, nonlinear_size=0), [1.0])
 
 
 # Jacobians and modes
@@ -412,6 +666,27 @@ def test_lesion_errors():
                 lesion(random_net(4, P, 0), unit)
     with pytest.raises(ValueError, match="finite"):
         rg.freeze(random_net(4, 2, 0), 0, float("nan"))
+
+
+def test_only_a_plain_net_is_lesioned():
+    class Another(ALRNN):
+        @classmethod
+        def run(cls, w, batch, last=None, state=None):
+            return super().run(w, batch, last, state)
+
+    class Named(ALRNN):
+        """Of another name alone."""
+
+    tied = random_net(4, 2, 0)
+    torch.nn.utils.parametrize.register_parametrization(tied, "W", torch.nn.Identity())
+    for net in (torch.nn.RNN(2, 4), rg.Map.of(random_net(4, 2, 0)), Another(1, 4, 2, 1), tied):
+        for lesion in (rg.linearise, rg.silence, lambda net, unit: rg.freeze(net, unit, 1.0)):
+            with pytest.raises(TypeError, match="only a plain ALRNN can be lesioned"):
+                lesion(net, 0)
+    assert type(rg.linearise(Named(1, 4, 2, 1), 0)) is Named
+    given = ALRNN.from_weights(np.eye(4), np.zeros(4), nonlinear=[True, False, True, False])
+    lesioned = rg.linearise(given, 1)  # unit 2 of the weights given
+    assert lesioned.order.tolist() == [1, 3, 2, 0] and given.order.tolist() == [1, 3, 0, 2]
 
 
 def test_lesion_scores():

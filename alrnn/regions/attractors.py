@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..checks import integer
-from ..nets.net import Net
+from ..nets.almost_linear import AlmostLinear
 from .fixed_points import cycles, fixed_points
 from .modes import Map, Numbers, jacobians, states_of
 from .points import FixedPoint
@@ -27,8 +27,8 @@ class Attractor:
     states return near but not exactly; "not settled": still on the way, or on a cycle that is too long.
     starts (n,): which starts end here. share: how many, of all. Starts of one kind without a point are held together,
     as nothing tells them apart.
-    exponents (M,): Lyapunov exponents per step, largest first: exact of a point, NaN if diverging, else estimated from
-    the first of the starts.
+    exponents (M,): Lyapunov exponents per step, largest first: of a point by its eigenvalues (as `lyapunov` where they
+    are too small to be told from rounding); NaN if diverging; else those of a run on from the first of the starts.
     """
 
     kind: str
@@ -48,7 +48,12 @@ class Attractor:
 
 
 def attractors(
-    net: Net | Map, z0: Numbers, steps: int, s: Numbers | None = None, longest: int = 500, tolerance: float = 1e-9
+    net: AlmostLinear | Map,
+    z0: Numbers,
+    steps: int,
+    s: Numbers | None = None,
+    longest: int = 500,
+    tolerance: float = 1e-9,
 ) -> list[Attractor]:
     """Where states z0 (B, M) end up under constant input s (N,), zero by default; the largest share first.
 
@@ -85,9 +90,13 @@ def attractors(
         starts = np.array([b for b, x in enumerate(ends) if x is end])
         kind, k, exponents = end, 0, np.full(m.hidden_size, np.nan)
         if isinstance(end, FixedPoint):
-            k = len(np.atleast_2d(end.z))
+            orbit, moduli = np.atleast_2d(end.z), np.abs(end.eigenvalues)
+            k = len(orbit)
             with np.errstate(divide="ignore"):
-                kind, exponents = "fixed point" if k == 1 else "cycle", np.log(np.abs(end.eigenvalues)) / k
+                kind, exponents = "fixed point" if k == 1 else "cycle", np.log(moduli) / k
+            if k > 1:  # a product of many Jacobians has lost its small eigenvalues to rounding
+                along = lyapunov(m, np.tile(orbit, (1 + 1000 // k, 1))[None])[0]
+                exponents = np.where(moduli > 1e-6 * moduli.max(), exponents, np.minimum(exponents, along))
         elif end != "diverging":
             exponents = lyapunov(m, path[starts[:1], -1], steps, s)[0]
         found.append(Attractor(str(kind), k, end if k else None, starts, len(starts) / len(z), exponents))  # type: ignore
@@ -144,7 +153,7 @@ def _resembles(path: np.ndarray, rate: float, zero: float) -> str:
 
 
 def lyapunov(
-    net: Net | Map, z: Numbers, steps: int | None = None, s: Numbers | None = None, k: int | None = None
+    net: AlmostLinear | Map, z: Numbers, steps: int | None = None, s: Numbers | None = None, k: int | None = None
 ) -> np.ndarray:
     """Lyapunov exponents per step, largest first: the mean growth, as a logarithm, of small deviations, (B, k).
 
@@ -164,11 +173,11 @@ def lyapunov(
     if x.ndim != (3 if steps is None else 2) or x.shape[-1] != M or not (x.size and np.isfinite(x).all()):
         raise ValueError(f"z must be finite states (B, T, {M}), or (B, {M}) with steps, got shape {x.shape}")
     drive, count, total = m.drive(s), x.shape[1] if steps is None else integer("steps", steps, 1), np.zeros((len(x), k))
-    now, Q = x, np.linalg.qr(np.random.default_rng(0).normal(size=(M, k)))[0][None]
+    now, Q = x, np.linalg.qr(np.random.default_rng(0).normal(size=(k, M)).T)[0][None]
     with np.errstate(all="ignore"):
         for t in range(count):
             now = x[:, t] if steps is None else m.step(now, drive) if t else x
-            Q, R = np.linalg.qr(jacobians(m, now[:, M - m.nonlinear_size :] > 0) @ Q)
+            Q, R = np.linalg.qr(jacobians(m, m.bits(now)) @ Q)
             if t >= count // 10:
                 total += np.log(np.abs(np.diagonal(R, axis1=1, axis2=2)))
-    return np.where(np.isfinite(now).all(1)[:, None], np.sort(total / (count - count // 10))[:, ::-1], np.nan)
+    return np.where(np.isfinite(now).all(1, keepdims=True), np.sort(total / (count - count // 10))[:, ::-1], np.nan)

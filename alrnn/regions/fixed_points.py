@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..checks import integer
-from ..nets.net import Net
+from ..nets.almost_linear import AlmostLinear
 from .modes import Map, Numbers, codes, jacobians
 from .points import Cycle, FixedPoint, Points
 
@@ -18,13 +18,9 @@ BORDER = 10  # units: where more of them are at 0, the maps on all sides are too
 
 
 def fixed_points(
-    net: Net | Map,
-    s: Numbers | None = None,
-    bits: Numbers | None = None,
-    virtual: bool = True,
-    tolerance: float = 1e-9,
-    slow: float = 0.0,
-) -> Points[FixedPoint]:
+    net: AlmostLinear | Map, s: Numbers | None = None, bits: Numbers | None = None,
+    virtual: bool = True, tolerance: float = 1e-9, slow: float = 0.0,
+) -> Points[FixedPoint]:  # fmt: skip
     """All fixed points, real and virtual: one per region, unless I - J_d is singular (a line or plane, or none at all).
 
     A real point lies in its region to the last bit: `visits` finds its bits. Units within tolerance of 0 count as off
@@ -36,9 +32,9 @@ def fixed_points(
         virtual: False leaves the virtual ones out, which is faster when P is large.
         tolerance: singular values of I - J below it count as 0, and so do units within it of 0 (hence as off); both
             relative to the largest one where that is above 1.
-        slow: eigenvalues with |1 - eigenvalue| < slow count as 1, as no trained integrator is within 1e-9 of it: their
-            directions are marginal. What they span is a line or plane on which states creep; z is the place there that
-            rests or creeps least if it lies in the region, otherwise one well inside it, and has a drift.
+        slow: eigenvalues with |1 - eigenvalue| < slow count as 1, as no trained integrator is within 1e-9 of it. Their
+            directions are marginal and span a line or plane, where all else is at rest, but states creep. z is chosen
+            there as on one of fixed points, and its drift is how it creeps; the point that rests comes without slow.
 
     Raises:
         ValueError: wrong shapes, bits other than 0 and 1, or P > 20 without bits.
@@ -46,24 +42,17 @@ def fixed_points(
     m = Map.of(net)
     P = m.nonlinear_size
     if bits is None and P > ENUMERABLE:
-        raise ValueError(
-            f"P = {P} has too many regions to search all of them (P <= {ENUMERABLE}): jump from region to region, "
-            "search(net), or pass the visited ones, bits=visits(net, z).bits"
-        )
+        way = "jump from region to region, search(net), or pass the visited ones, bits=visits(net, z).bits"
+        raise ValueError(f"P = {P} has too many regions to search all of them (P <= {ENUMERABLE}): {way}")
     named = _every_sequence(P, 1) if bits is None else _named(bits, P)
     found = _orbits(m, named, m.drive(s), virtual, tolerance, slow)
     return Points((FixedPoint(z[0], d[0], *rest) for z, d, *rest in found), complete=bits is None)
 
 
 def cycles(
-    net: Net | Map,
-    k: int,
-    s: Numbers | None = None,
-    sequences: Numbers | None = None,
-    virtual: bool = True,
-    tolerance: float = 1e-9,
-    slow: float = 0.0,
-) -> Points[Cycle]:
+    net: AlmostLinear | Map, k: int, s: Numbers | None = None, sequences: Numbers | None = None,
+    virtual: bool = True, tolerance: float = 1e-9, slow: float = 0.0,
+) -> Points[Cycle]:  # fmt: skip
     """All cycles of k steps, real and virtual, each once; solutions that return sooner are left out.
 
     Args:
@@ -77,29 +66,21 @@ def cycles(
     m, k = Map.of(net), integer("k", k, 1)
     P = m.nonlinear_size
     if sequences is None and P * k > ENUMERABLE:
-        raise ValueError(
-            f"P k = {P * k} bits make too many sequences to search all of them (P k <= {ENUMERABLE}): "
-            "pass the sequences of regions to search"
-        )
+        way = "pass the sequences of regions to search, or see `attractors`"
+        raise ValueError(f"P k = {P * k} bits make too many sequences to search all (P k <= {ENUMERABLE}): {way}")
     named = _every_sequence(P, k) if sequences is None else _named(sequences, P, k)
     found = _orbits(m, named, m.drive(s), virtual, tolerance, slow)
     return Points((Cycle(*fields) for fields in found), complete=sequences is None)
 
 
 def search(
-    net: Net | Map,
-    s: Numbers | None = None,
-    bits: Numbers | None = None,
-    starts: int = 100,
-    most: int = 10_000,
-    seed: int = 0,
-    tolerance: float = 1e-9,
-    slow: float = 0.0,
-) -> Points[FixedPoint]:
+    net: AlmostLinear | Map, s: Numbers | None = None, bits: Numbers | None = None, starts: int = 100,
+    most: int = 10_000, seed: int = 0, tolerance: float = 1e-9, slow: float = 0.0,
+) -> Points[FixedPoint]:  # fmt: skip
     """Real fixed points where there are too many regions to try them all: some may be missed.
 
-    Solves in one region, goes on in the region where that solution lies, and so on until it is real or known. The
-    result is `complete` only if all regions were met on the way.
+    Solves in one region, goes on in the region where that solution lies and in the one where the net goes from there,
+    and so on until it is real or all is known. The result is `complete` only if all regions were met on the way.
 
     Args:
         bits: regions (R, P) to start from, the visited ones, say, besides `starts` random ones from `seed`.
@@ -122,7 +103,8 @@ def search(
         for words in _batches(m, todo):
             z, real, regular, *_ = _solve(m, words, drive, tolerance)
             promising.append(words[real | ~regular | bool(slow)])
-            jumps.append((z[regular & ~real][..., m.hidden_size - P :] > 0).astype(np.int8))
+            virtual = z[regular & ~real, 0]
+            jumps += [m.bits(x)[:, None] for x in (virtual, m.step(virtual, drive))]
         todo = np.concatenate(jumps)
     found = fixed_points(m, s, np.concatenate(promising)[:, 0], False, tolerance, slow)
     found.complete = len(known) == 2**P
@@ -220,21 +202,19 @@ def _family(linear: np.ndarray, offset: np.ndarray, bits: np.ndarray, tolerance:
         return None
     nearest = np.linalg.solve(E + basis @ dual, e - basis @ (dual @ e)) if slow else np.zeros(M)
     nearest = nearest + basis @ (Vt[~null].T @ (goal[~null] / size[~null]))
-    marginal = basis @ Vt[null].T  # nearest + marginal a solves E z = e, but for the slow part, which a = rest solves
-    rest = np.divide(goal[null], size[null], out=np.zeros(null.sum()), where=bool(slow) & (size[null] > tolerance))
+    marginal = basis @ Vt[null].T
+    nearest = nearest - marginal @ (marginal.T @ nearest)  # to the origin, of all nearest + marginal a
     slope = (linear[:-1, M - P :] @ marginal).reshape(-1, marginal.shape[1])
     level = (linear[:-1, M - P :] @ nearest + offset[:-1, M - P :]).ravel()
     on, margin = bits.ravel() == 1, tolerance * _scale(linear[:-1] @ nearest + offset[:-1])
-
-    def stays(a: np.ndarray) -> bool:
-        return bool(((slope @ a + level > margin) == on).all())
-
-    inside = rest if slow and stays(rest) else _inside(slope, level, on, margin)
-    a = rest if inside is None else inside
+    inside = _inside(slope, level, on, margin)
+    a = np.zeros(marginal.shape[1]) if inside is None else inside
     generic = np.random.default_rng(0).normal(size=len(a))
     for step in (0.0, *10.0 ** -np.arange(7)):  # a chosen point of shorter period may have neighbours of period k
-        z = linear[:-1] @ (nearest + marginal @ (a + step * generic)) + offset[:-1]
-        if not _returns_early(z, tolerance) and (not step or inside is None or stays(a + step * generic)):
+        b = a + step * generic
+        z = linear[:-1] @ (nearest + marginal @ b) + offset[:-1]
+        stays = inside is None or ((slope @ b + level > margin) == on).all()
+        if not _returns_early(z, tolerance) and (stays or not step):
             drift = e - E @ z[0]
             return z, inside is not None, marginal, drift * (np.abs(drift).max() > tolerance * _scale(z))
     return None

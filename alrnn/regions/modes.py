@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..checks import integer
-from ..nets.net import Net
+from ..nets.almost_linear import AlmostLinear
 
 Numbers: TypeAlias = Tensor | ArrayLike
 
@@ -24,7 +23,7 @@ def array(x: Numbers) -> np.ndarray:
     return x.astype(np.float64) if np.issubdtype(x.dtype, np.floating) else x
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Map:
     """One almost-linear recurrence z' = A z + W phi(z) + C s + h: all that is read here of a net, whoever made it.
 
@@ -38,35 +37,32 @@ class Map:
     A: np.ndarray
     W: np.ndarray
     h: np.ndarray
-    C: np.ndarray | None = None
-    nonlinear_size: int = field(kw_only=True)
+    C: np.ndarray
+    nonlinear_size: int
 
-    def __post_init__(self) -> None:
-        M = array(self.h).size
-        integer("nonlinear_size", self.nonlinear_size, 0, M, "M")
-        for name, shape in {"A": (M,), "W": (M, M), "h": (M,), "C": (M, -1)}.items():
-            given = getattr(self, name)
-            x = np.zeros((M, 0)) if given is None else array(given).astype(np.float64)
-            if x.ndim != len(shape) or any(n not in (size, -1) for n, size in zip(shape, x.shape, strict=True)):
+    def __init__(self, A: Numbers, W: Numbers, h: Numbers, C: Numbers | None = None, *, nonlinear_size: int):
+        M = array(h).size
+        C = np.zeros((M, 0)) if C is None else array(C)
+        shapes = {"A": (M,), "W": (M, M), "h": (M,), "C": (M, C.shape[-1] if C.ndim else 0)}
+        for (name, shape), given in zip(shapes.items(), (A, W, h, C), strict=True):
+            x = array(given).astype(np.float64)
+            if x.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, as h has {M} numbers, got {x.shape}")
             if not np.isfinite(x).all():
                 raise ValueError(f"the net's weights are not finite: {name}")
             object.__setattr__(self, name, x)
+        object.__setattr__(self, "nonlinear_size", integer("nonlinear_size", nonlinear_size, 0, M, "M"))
 
     @classmethod
-    def of(cls, net: Net | Map, at: str = "") -> Map:
-        """The map of a net; `at` says which, by the prefix of its weights' names, if it has more than one ("encoder.").
-
-        Raises:
-            TypeError: neither a net with such a map nor a `Map`.
-        """
-        if isinstance(net, cls):
-            return net
-        maps = getattr(net, "maps", ())
-        if at not in maps:
-            raise TypeError(f"expected an ALRNN or a regions.Map, got {type(net).__name__}, maps {maps}, at {at!r}")
-        A, W, h, C, bends = (attrgetter(at + name)(net) for name in ("A", "W", "h", "C", "bends"))
-        return cls(A, W, h, C, nonlinear_size=int(bends.sum()))
+    def of(cls, net: AlmostLinear | Map) -> Map:
+        """The map of an ALRNN, of a cell or layer, or itself; TypeError for anything else."""
+        if isinstance(net, AlmostLinear):
+            return cls(net.A, net.W, net.h, net.C, nonlinear_size=net.nonlinear_size)
+        if not isinstance(net, cls):
+            raise TypeError(
+                f"expected an ALRNN, or part of a net that is one, or a regions.Map, got {type(net).__name__}"
+            )
+        return net
 
     @property
     def hidden_size(self) -> int:
@@ -75,11 +71,15 @@ class Map:
 
     def drive(self, s: Numbers | None = None) -> np.ndarray:
         """C s + h (M,) under constant input s (N,), zero by default."""
-        C = array(self.C)  # type: ignore[arg-type]
-        constant = np.zeros(C.shape[1]) if s is None else array(s)
-        if constant.shape != C.shape[1:] or not np.isfinite(constant).all():
-            raise ValueError(f"s must be a finite constant input of shape ({C.shape[1]},), got {constant}")
-        return self.h + C @ constant
+        N = self.C.shape[1]
+        constant = np.zeros(N) if s is None else array(s)
+        if constant.shape != (N,) or not np.isfinite(constant).all():
+            raise ValueError(f"s must be a finite constant input of shape ({N},), got {constant}")
+        return self.h + self.C @ constant
+
+    def bits(self, z: np.ndarray) -> np.ndarray:
+        """The bits (..., P), int8, of states z (..., M); a unit at exactly 0 is off."""
+        return (z[..., self.hidden_size - self.nonlinear_size :] > 0).astype(np.int8)
 
     def step(self, z: np.ndarray, drive: np.ndarray) -> np.ndarray:
         """The states after z (B, M)."""
@@ -108,12 +108,12 @@ def codes(bits: Numbers, P: int) -> np.ndarray:
         given = np.array(words, dtype=np.int8).reshape(*given.shape, P)
     if given.ndim < 1 or given.shape[-1] != P:
         raise ValueError(f"bits must have shape (..., {P}), one per PWL unit, got {given.shape}")
-    if not np.isin(given, (0, 1)).all():
+    if given.dtype != bool and not np.isin(given, (0, 1)).all():
         raise ValueError("bits must be 0 or 1")
     return given.astype(np.int8)
 
 
-def jacobians(net: Net | Map, bits: Numbers) -> np.ndarray:
+def jacobians(net: AlmostLinear | Map, bits: Numbers) -> np.ndarray:
     """Jacobians A + W diag(1, ..., 1, bits) of the regions with bits (..., P), or bitcodes: (..., M, M), float64.
 
     Raises:
@@ -162,7 +162,7 @@ class Spectrum:
         return np.flatnonzero(np.abs(self.time_constants) >= steps)
 
 
-def spectrum(net: Net | Map, bits: Numbers) -> Spectrum:
+def spectrum(net: AlmostLinear | Map, bits: Numbers) -> Spectrum:
     """Eigenvalues, time constants and biorthonormal eigenvectors in the region with these bits (P,), or bitcode.
 
     Raises:
@@ -210,9 +210,7 @@ def principal_components(z: Tensor | np.ndarray, k: int | None = None) -> Compon
     if not 1 <= k <= M:
         raise ValueError(f"k must be between 1 and M = {M}, got {k}")
     if states.size == 0 or not np.isfinite(states).all():
-        raise ValueError(
-            f"z must hold states, all finite, got shape {states.shape}" + " with NaN or inf" * (states.size > 0)
-        )
+        raise ValueError(f"z must hold states, and no NaN or inf, got shape {states.shape}")
     states = states.reshape(-1, M)
     mean = states.mean(0)
     _, size, axes = np.linalg.svd(np.linalg.qr(states - mean, mode="r"))

@@ -27,7 +27,7 @@ class FixedPoint:
     boundary: a PWL unit is at 0, so the map differs on the other side and the eigenvalues tell half of the story.
     all_sides: False at a boundary, unless it is proven that the maps of all regions that meet there, applied in any
     order, shrink deviations (across the marginal directions). Where more than 10 units are at 0, none is tried.
-    drift (M,): after z comes z + drift. It is 0 but on lines and planes found by `slow`, where states may creep.
+    drift (M,): after z comes z + drift; 0 except on lines and planes, found by `slow`, that are nearly of fixed points.
     """
 
     z: np.ndarray

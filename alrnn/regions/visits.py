@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..checks import integer
-from ..nets.net import Net
+from ..nets.almost_linear import AlmostLinear
 from .modes import Map, Numbers, array, states_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Visits:
         return ["".join(map(str, row)) for row in self.bits.tolist()]
 
 
-def visits(net: Net | Map, z: Numbers, length: Numbers | None = None) -> Visits:
+def visits(net: AlmostLinear | Map, z: Numbers, length: Numbers | None = None) -> Visits:
     """The regions of states z (B, T, M), for any P; B or T may be 0.
 
     z is that of `y, z = net(s)`. The state before the first input is not in it: to count the map that leads to z[:, 0],
@@ -54,19 +54,18 @@ def visits(net: Net | Map, z: Numbers, length: Numbers | None = None) -> Visits:
         ValueError: wrong shape, lengths outside 0..T, or NaN in a state. TypeError: z is not one array.
     """
     m, states = Map.of(net), states_of(z)
-    M, P = m.hidden_size, m.nonlinear_size
-    if states.ndim != 3 or states.shape[2] != M:
-        raise ValueError(f"z must have shape (B, T, {M}), got {states.shape}")
+    if states.ndim != 3 or states.shape[2] != m.hidden_size:
+        raise ValueError(f"z must have shape (B, T, {m.hidden_size}), got {states.shape}")
     there = _there(length, *states.shape[:2])
     if (np.isnan(states).any(2) & there).any():
         raise ValueError("z contains NaN")
-    on = (states[..., M - P :] > 0)[there]
+    on = m.bits(states)[there]
     packed = np.packbits(np.pad(on, ((0, 0), (0, 1))), axis=1)  # one column more, so that P = 0 is no special case
     _, first, inverse, counts = np.unique(packed, axis=0, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     index = np.full(there.shape, -1)
     index[there] = np.argsort(order)[inverse.ravel()]
-    return Visits(on[first[order]].astype(np.int8), index, counts[order])
+    return Visits(on[first[order]], index, counts[order])
 
 
 def _there(length: Numbers | None, B: int, T: int) -> np.ndarray:
@@ -247,13 +246,9 @@ class Information:
 
 
 def information(
-    visits: Visits,
-    label: Numbers,
-    units: Sequence[int] | None = None,
-    where: Numbers | None = None,
-    shuffles: int = 100,
-    seed: int = 0,
-) -> Information:
+    visits: Visits, label: Numbers, units: Sequence[int] | None = None,
+    where: Numbers | None = None, shuffles: int = 100, seed: int = 0,
+) -> Information:  # fmt: skip
     """What the bits of some PWL units say about a label, shuffle-corrected. Every state counts once.
 
     For one bitcode a trial, pass the visits of one step, visits(net, z[:, t : t + 1]), or their mask under `where`.
