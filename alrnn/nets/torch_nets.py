@@ -15,6 +15,7 @@ from ..checks import integer
 from .almost_linear import SEEDS
 from .net import Net, Output, Seen, Weights, read
 
+SHUT = 1e4  # so far out a gate is exactly 0 or 1
 START = threading.Lock()  # torch's own start draws from the one global generator, which threads would share
 
 
@@ -34,6 +35,7 @@ class TorchNet(Net):
     over_time: ClassVar[Callable[..., tuple[Tensor, ...]]]
     cells: Any
     gates: ClassVar[int]  # blocks of weights
+    held: ClassVar[tuple[int, float]] = (0, -SHUT)  # which of them, at this number, keeps a state of zero
 
     def __init__(
         self,
@@ -81,16 +83,16 @@ class TorchNet(Net):
     def _one(cls, w: Weights, s: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
         """One net: states of all steps (B, T, M), and what the layer goes on from, (B, M) each."""
         weights = [w[f"cells.{name}_l0"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-        words = not s.is_floating_point()
-        if words:  # the cells begin at once, so texts go to the front, and their states back to where the words were
-            step, start, s = torch.arange(s.shape[1], device=s.device), (s < 0).sum(1, keepdim=True), s.long()
-            s = w["vectors.weight"][s.gather(1, (step + start) % len(step)).clamp(min=0)]
+        if not s.is_floating_point():  # a further input, 1 before a text begins, keeps the state at zero
+            s = torch.cat([w["vectors.weight"][s.clamp(min=0).long()], (s < 0)[..., None]], 2)
+            block, number = cls.held
+            hold = torch.zeros_like(weights[2]).unflatten(0, (cls.gates, -1))
+            hold[block] = number
+            weights[0] = torch.cat([weights[0], hold.flatten()[:, None]], 1)
         many = 2 if cls.layer is nn.LSTM else 1
         state = state or (s.new_zeros(s.shape[0], weights[1].shape[1]),) * many
         given = tuple(x[None] for x in state)
         h, *after = cls.over_time(s, given if many > 1 else given[0], weights, True, 1, 0.0, False, False, True)
-        if words:
-            h = h.gather(1, ((step - start) % len(step))[..., None].expand_as(h))
         return h, *(x[0] for x in after)
 
     def describe(self) -> dict[str, Any]:
@@ -114,6 +116,7 @@ class GRU(TorchNet):
     """torch's GRU."""
 
     kind, layer, over_time, gates = "gru", nn.GRU, staticmethod(torch.gru), 3  # type: ignore[misc]
+    held = (1, SHUT)
 
 
 class LSTM(TorchNet):
