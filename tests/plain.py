@@ -77,7 +77,10 @@ def train(p, loss, steps, lr, clip=0.1):
 
 
 def close(found, expected, tolerance=1e-9):
-    found, expected = (torch.as_tensor(x, dtype=torch.float64) for x in (found, expected))
+    found, expected = (
+        x.to(torch.float64) if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=torch.float64)
+        for x in (found, expected)
+    )
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
 
