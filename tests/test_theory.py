@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp, minimize
 
 from alrnn import ALRNN, regions, tasks, theory
+from alrnn.theory.affine import _net
 
 
 def gen(seed=0):
@@ -73,7 +74,7 @@ def test_marked_sum_floor_by_enumeration():
 
 
 def test_one_linear_unit_reaches_the_floor_of_halves():
-    net = theory._net(P=0, W=[[1]], C=[[0.1, 0]], h=[0], D=[[1]])
+    net = _net(P=0, W=[[1]], C=[[0.1, 0]], h=[0], D=[[1]])
     batch = tasks.Adding(20, "halves").sample(50_000, gen(3))
     error = (net(batch.s.double())[0][:, -1:].detach() - batch.target).square().flatten()
     assert abs(float(error.mean()) - theory.adding_floor(20, "halves")) < 4 * float(error.std()) / math.sqrt(50_000)
@@ -213,7 +214,7 @@ def test_exact_inversion_any_evidence(evidence, invert, blank):
 
 def test_two_units_are_enough_for_inversion():
     K, task = 1024, tasks.RuleInversion(101)
-    net = theory._net(
+    net = _net(
         P=1,
         A=[0, 1],
         W=[[0, 2], [0, 0]],
@@ -307,7 +308,7 @@ def test_exact_two_modality(task):
 
 def test_two_units_are_enough_for_two_modalities():
     K, task = 16, tasks.TwoModality(60, noise=0.5)
-    net = theory._net(P=1, W=[[1, 1], [0, 0]], C=[[0, 1, -K, 0], [1, -1, K, -K]], D=[[-1, 0], [1, 0]])
+    net = _net(P=1, W=[[1, 1], [0, 0]], C=[[0, 1, -K, 0], [1, -1, K, -K]], D=[[-1, 0], [1, 0]])
     batch = task.sample(1000, gen(10))
     s = batch.s.double()
     torch.testing.assert_close(net(s)[0][:, -1].detach(), theory.exact_two_modality()(s)[0][:, -1].detach())

@@ -31,7 +31,7 @@ UNKNOWN = "<unknown>"
 class Texts(Task):
     """Words in, class 1 (favourable) or 0 out, asked for at the last word. One input a word: `words` names them.
 
-    Texts are right-aligned; -1 stands before those that are shorter than T and has no effect (`alrnn.model.look_up`).
+    Texts are right-aligned; before those that are shorter than T stands -1, which leaves a net's state at zero.
     """
 
     inputs = "words"
@@ -60,7 +60,7 @@ class GeneratedSentiment(Texts):
         valenced: words that count in each text, an odd number. neutral: the fewest and the most others.
         negated: probability that a valenced word is negated.
 
-    chance: 1/2. What a linear net can reach: `alrnn.negation.limits`.
+    chance: 1/2. What a linear net can reach: `theory.negation_limits`.
     """
 
     name = "generated_sentiment"

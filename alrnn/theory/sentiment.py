@@ -1,4 +1,4 @@
-r"""What a linear network can reach on `tasks.GeneratedSentiment`, and a net built by hand that makes no error there."""
+"""Sentiment with negation: what a linear net can reach, and a net with P = 1 that makes no error."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..nets.almost_linear import ALRNN
-from . import _net
+from ..nets import ALRNN
+from .affine import _net
+
+__all__ = ["NegationLimits", "exact_negation", "negation_limits"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class NegationLimits:
     long: float  # what it tends to as texts grow: 1/2 + arcsin|1 - 2 negated| / pi
 
 
-def limits(valences: Sequence[float], words: int, negated: float) -> NegationLimits:
+def negation_limits(valences: Sequence[float], words: int, negated: float) -> NegationLimits:
     r"""The best affine prediction of S = sum_i n_i v_i is (1 - 2 negated) sum_i v_i: it passes over every "not".
 
     Assumes `words` valences v_i drawn independently from the list `valences`, each as likely as its opposite, none 0;
@@ -56,7 +58,7 @@ def limits(valences: Sequence[float], words: int, negated: float) -> NegationLim
     return NegationLimits(r**2, float((law * right).sum()), 1 / 2 + math.asin(abs(r)) / math.pi)
 
 
-def exact(valence: Tensor, negator: int) -> ALRNN:
+def exact_negation(valence: Tensor, negator: int) -> ALRNN:
     """P = 1, M = 3: the class of every text of `tasks.GeneratedSentiment`, from its `valence` (N,) and `negator`.
 
     With V = max |v|: the linear unit g_t = [word t is "not"]; the PWL unit u_t = v_t + 2 V g_{t-1} - V, so that
