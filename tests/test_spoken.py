@@ -6,7 +6,8 @@ import torch
 from scipy.spatial import KDTree
 
 import alrnn
-from alrnn import baselines, datasets
+from alrnn import datasets
+from alrnn.nets import GRU, LSTM, RNN
 from alrnn.tasks import Batch, SpokenDigits
 
 
@@ -77,11 +78,11 @@ def test_recordings_start_at_step_0_and_are_read_out_at_their_true_end(frames, b
     task = SpokenDigits(frames=frames, blank=blank)
     batch = task.held_out("test")
     length = batch.info["length"]
-    assert batch.s.shape == (800, frames + blank, 13) and batch.last == frames + blank
+    assert batch.s.shape == (800, frames + blank, 13) and batch.last == 1
     assert torch.equal((batch.s != 0).any(-1), spoken(batch))
-    assert torch.equal(batch.weight.sum(1), torch.ones(800))
-    assert torch.equal(batch.weight.argmax(1), length - 1 + blank)
-    assert torch.equal(batch.target, batch.info["label"][:, None].expand_as(batch.weight))
+    assert torch.equal(batch.weight, torch.ones(800, 1))
+    assert torch.equal(batch.at, length[:, None] - 1 + blank)
+    assert torch.equal(batch.target, batch.info["label"][:, None])
     kept = sources(task, "test", raw[0])  # the last frames, where there are more
     assert [len(raw[0][i][-frames:]) for i in kept] == length.tolist()
 
@@ -103,7 +104,7 @@ def test_a_score_does_not_depend_on_padding_or_company(task, P):
     loss = torch.nn.functional.cross_entropy(alone, batch.info["label"])
     right = (alone.argmax(1) == batch.info["label"]).double().mean()
     noise = torch.randn(batch.s.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    after = torch.arange(task.frames + 1) > batch.weight.argmax(1, keepdim=True)
+    after = torch.arange(task.frames + 1) > batch.at
     for s in (batch.s, batch.s + 100 * noise * after[..., None]):
         y = net(s)[0]
         assert torch.allclose(task.loss(y, batch), loss, atol=1e-12)
@@ -113,26 +114,34 @@ def test_a_score_does_not_depend_on_padding_or_company(task, P):
     assert not torch.allclose(task.loss(y, batch), loss, atol=1e-3)
 
 
-def test_baselines_too_are_read_out_at_the_true_end(task):
-    net = baselines.Baseline("gru", 13, 6, 10).double()
+@pytest.mark.parametrize("kind", [RNN, GRU, LSTM])
+def test_other_kinds_too_are_read_out_at_the_true_end(task, kind):
+    net = kind(13, 6, 10).double()
     batch = task.held_out("validation", 20).to(torch.float64)
     with torch.no_grad():
-        alone = torch.cat([net(one_alone(task, batch, i))[:, -1] for i in range(20)])
-        loss = task.loss(net(batch.s, batch.last), batch)
-    assert torch.allclose(loss, torch.nn.functional.cross_entropy(alone, batch.info["label"]), atol=1e-12)
+        alone = torch.cat([net(one_alone(task, batch, i))[0][:, -1] for i in range(20)])
+        loss = task.loss(alrnn.Stack([net]).run(batch), batch)
+    expected = torch.nn.functional.cross_entropy(alone, batch.info["label"])
+    assert torch.allclose(loss, expected, atol=1e-12) and torch.allclose(task.loss(net(batch.s)[0], batch), expected)
+    right = (alone.argmax(1) == batch.info["label"]).double().mean()
+    assert alrnn.evaluate(net, task, batch, chunk=7) == right
 
 
-def test_loss_and_score_are_those_of_the_weights(task):
-    """The steps are picked before the cross-entropy is taken, for speed; the base class weights them afterwards."""
+def test_loss_and_score_read_each_recording_at_its_own_step(task):
+    """Of outputs at all steps, of one net or three, which share the recordings or not; no other step matters."""
     generator = torch.Generator().manual_seed(0)
     batches = [task.sample(4, generator) for _ in range(2)]
     both = Batch.per_net(batches, torch.tensor([0, 1, 0]))
     for batch, shape in ((batches[0], (4,)), (batches[0], (3, 4)), (both, (3, 4))):
         y = torch.randn(*shape, 41, 10, generator=generator, requires_grad=True)
-        assert torch.allclose(task.loss(y, batch), super(SpokenDigits, task).loss(y, batch))
-        assert torch.allclose(task.score(y, batch), super(SpokenDigits, task).score(y, batch))
-        task.loss(y, batch).sum().backward()
-        assert torch.equal((y.grad != 0).any(-1), batch.weight.bool().expand(*shape, -1))
+        at, digit = (x.expand(*shape, 1)[..., 0] for x in (batch.at, batch.target))
+        read = y.gather(-2, at[..., None, None].expand(*shape, 1, 10))[..., 0, :]
+        chosen = torch.log_softmax(read, -1).gather(-1, digit[..., None])[..., 0]
+        loss = task.loss(y, batch)
+        torch.testing.assert_close(loss, -chosen.mean(-1))
+        torch.testing.assert_close(task.score(y, batch).float(), (read.argmax(-1) == digit).float().mean(-1))
+        loss.sum().backward()
+        assert torch.equal((y.grad != 0).any(-1), torch.arange(41) == at[..., None])
 
 
 def test_samples_are_training_recordings_with_noise_on_their_frames_alone(task):
