@@ -88,6 +88,16 @@ def written_whole(path: str | os.PathLike) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
+def read_whole(path: str | os.PathLike, what: str) -> Iterator[IO[bytes]]:
+    """The file under this path; ValueError, that it is no saved `what`, for any error in reading it."""
+    with open(path, "rb") as file:
+        try:
+            yield file
+        except Exception as error:  # of many kinds, as it may hold anything
+            raise ValueError(f"{os.fspath(path)} is no saved {what}: {error}") from None
+
+
+@contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """What is done meanwhile is done whole: Ctrl-C waits."""
     before = signal.getsignal(signal.SIGINT)

@@ -51,12 +51,12 @@ def scores(
     Raises:
         ValueError, TypeError: nets that do not fit the task or each other, or a batch that does not fit them.
     """
-    stack = _stack(nets, task, batch)
+    stack, window = _stack(nets, task, batch), None if window is None else integer("window", window, 1)
     size = _chunk(stack, task, batch, window) if chunk is None else integer("chunk", chunk, 1)
     total: dict[str, Score] = {}
     for part in batch.split(size):
         part, state = part.to(stack.theta), None
-        for start in range(0, part.steps, part.steps if window is None else integer("window", window, 1)):
+        for start in range(0, part.steps, window or part.steps):
             piece = part if window is None else part.window(start, min(start + window, part.steps))
             output = stack.predict(piece, state)
             check_output(output, stack, piece, task, piece.steps < part.steps)
@@ -88,9 +88,8 @@ def check_output(output: Any, stack: Stack, batch: Batch, task: Task, go_on: boo
     """Refuse what a kind of net answers unless it is an `Output` with y (K, B, L, O) or (K, B, T, O), and a state."""
     K, name = len(stack.theta), stack.kind.__name__
     shapes = [(K, len(batch), steps, task.output_size) for steps in (batch.last, batch.steps)]
-    got = getattr(output, "y", output)
-    if not isinstance(output, Output) or got.shape not in shapes:
-        found = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
+    if not isinstance(output, Output) or output.y.shape not in shapes:
+        found = tuple(output.y.shape) if isinstance(output, Output) else type(output).__name__
         raise ValueError(f"{name} must answer an Output with y (K, B, L, O) = {shapes[0]}, got {found}")
     if go_on and output.state is None:
         raise ValueError(f"{name} answers no state to carry on from: its sequences cannot be read in windows")

@@ -13,7 +13,7 @@ import torch
 
 from . import __version__
 from .checks import integer
-from .history import History, written_whole
+from .history import History, read_whole, written_whole
 from .nets import ALRNN, Init, Net, Stack, plain, rebuilt, told
 from .scoring import scores
 from .settings import Settings, check_settings, regularised_units, text
@@ -56,6 +56,7 @@ class Sweep:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write table, weights and history to one .npz file."""
+        theta = Stack(self.nets).theta.detach().cpu().numpy()
         nets = [told(net) for net in self.nets]
         table = self.table.astype(object).where(self.table.notna(), None).to_dict("list")  # None: missing
         past = self.history
@@ -65,7 +66,6 @@ class Sweep:
             raise ValueError(f"a sweep has one row for each net, this one {len(self.table)} for {len(self.nets)} nets")
         lines = np.array([json.dumps(x, default=plain) for x in parts])
         arrays = {} if past is None else {name: getattr(past, name) for name in _HISTORY}
-        theta = Stack(self.nets).theta.detach().cpu().numpy()
         with written_whole(path) as file:
             np.savez(file, text=lines, theta=theta, **arrays)
 
@@ -78,15 +78,10 @@ class Sweep:
         """
         import pandas as pd
 
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                theta = torch.from_numpy(file["theta"])
-                given, table, types, *facts = [json.loads(x) for x in file["text"].tolist()]
-                arrays = {name: file[name] for name in _HISTORY if name in file}
-        except OSError:
-            raise
-        except Exception as error:  # of many kinds, as the file may hold anything
-            raise ValueError(f"{os.fspath(path)} is no saved sweep: {error}") from None
+        with read_whole(path, "sweep") as file, np.load(file, allow_pickle=False) as found:
+            theta = torch.from_numpy(found["theta"])
+            given, table, types, *facts = [json.loads(x) for x in found["text"].tolist()]
+            arrays = {name: found[name] for name in _HISTORY if name in found}
         made = [net if isinstance(net, list) else ["ALRNN", net] for net in given]  # 0.1.0 knew one kind only
         nets = [rebuilt(*net, kinds=kinds).to(theta.dtype) for net in made]
         stack, history = Stack(nets), None

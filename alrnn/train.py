@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
 from .checks import integer
-from .history import DivergedError, History, uninterrupted, written_whole
+from .history import DivergedError, History, read_whole, uninterrupted, written_whole
 from .nets import Net, Stack, plain, rebuilt, told
 from .objective import Objective, check_parts, manifold_attractor, penalty
 from .recurrence import kernel
@@ -242,13 +242,9 @@ class Trainer:
         Raises:
             ValueError: the file is no saved training, or of another task.
         """
-        try:
-            kept = torch.load(path, map_location="cpu", weights_only=True)
+        with read_whole(path, "training") as file:
+            kept = torch.load(file, map_location="cpu", weights_only=True)
             theta = kept["theta"]
-        except OSError:
-            raise
-        except Exception as error:  # of many kinds, as the file may hold anything
-            raise ValueError(f"{os.fspath(path)} is no saved training: {error}") from None
         nets = [rebuilt(*net, kinds=kinds).to(theta) for net in kept["nets"]]
         for net, frozen in zip(nets, kept["frozen"], strict=True):
             for name in frozen:
