@@ -8,7 +8,6 @@ Source: Brenner & Koppe, TMLR 2026.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce, wraps
 from typing import Any, TypeVar
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ..checks import check_input, check_words, integer
+from ..checks import all_finite, check_input, check_words, integer
 from ..recurrence import step
 from ..recurrence.leap import leap
 from .init import Init
@@ -288,7 +287,7 @@ class ALRNN(AlmostLinear, Net):
             return None
         bends: Any = self._buffers["bends"]
         z = step(s.squeeze(1), z0, _self_weights(A, bends), W, C, h, bends.log())
-        if not math.isfinite(z.sum().item()):  # as it is if anything in s or z0 is not
+        if not all_finite(z):  # as it is not if anything in s or z0 is not
             return None
         return nn.functional.linear(z, D, b).unsqueeze(1), z.unsqueeze(1)
 
