@@ -61,10 +61,11 @@ def js() -> Iterator[Ask]:
 
 
 def build(net: dict) -> ALRNN:
-    """The same net in alrnn, without input."""
+    """The same net in alrnn, without input; on the page, A is of PWL units alone."""
     built = ALRNN(1, 2, net["P"], 1).double().requires_grad_(False)
     for name in ("A", "W", "h"):
         getattr(built, name).copy_(torch.tensor(net[name], dtype=torch.float64))
+    built.A *= built.pwl
     built.C.zero_()
     return built
 

@@ -686,7 +686,7 @@ def test_only_a_plain_net_is_lesioned():
     assert type(rg.linearise(Named(1, 4, 2, 1), 0)) is Named
     given = ALRNN.from_weights(np.eye(4), np.zeros(4), nonlinear=[True, False, True, False])
     lesioned = rg.linearise(given, 1)  # unit 2 of the weights given
-    assert lesioned.order.tolist() == [1, 3, 2, 0] and given.order.tolist() == [1, 3, 0, 2]
+    assert lesioned.order == [1, 3, 2, 0] and given.order == [1, 3, 0, 2]
 
 
 def test_lesion_scores():

@@ -33,7 +33,7 @@ def linearise(net: ALRNN, unit: int) -> ALRNN:
         for vector_or_rows in (lesioned.A, lesioned.C, lesioned.h):
             vector_or_rows.copy_(vector_or_rows[order])
         lesioned.D.copy_(lesioned.D[:, order])
-    lesioned.order = None if net.order is None else net.order[order]
+    lesioned.order = None if net.order is None else [net.order[j] for j in order]
     return lesioned
 
 

@@ -51,11 +51,46 @@ const live = (() => {
 
   const modulus = ({ re, im }) => Math.hypot(re, im);
 
+  // The largest factor by which the map changes a length: its larger singular value.
+  function norm([[a, b], [c, d]]) {
+    const [squares, det] = [a * a + b * b + c * c + d * d, a * d - b * c];
+    return (Math.sqrt(squares + 2 * Math.abs(det)) + Math.sqrt(Math.max(squares - 2 * Math.abs(det), 0))) / 2;
+  }
+
+  const product = (F, G) => F.map((row) => [0, 1].map((j) => row[0] * G[0][j] + row[1] * G[1][j]));
+
+  // Whether products of these maps, in any order, die out: true is proven, false may be not proven. Products are made
+  // longer until none is left that does not contract.
+  function shrink(maps) {
+    if (maps.some((J) => modulus(eigenvalues(J)[0]) >= 1 - TOLERANCE)) return false;
+    let growing = maps;
+    for (let length = 1; length <= 1000; length++) {
+      const largest = Math.max(...growing.map(norm));
+      growing = growing.filter((G) => norm(G) >= 1 - TOLERANCE);
+      if (!growing.length) return true;
+      if (largest > 1e6 || growing.length * maps.length > 4096) return false;
+      growing = maps.flatMap((J) => growing.map((G) => product(J, G)));
+    }
+    return false;
+  }
+
+  // Numbers of the PWL units that are at 0.
+  function atZero(net, z, tolerance) {
+    const units = [...Array(net.P).keys()];
+    return units.filter((i) => Math.abs(z[2 - net.P + i]) <= tolerance * size(z));
+  }
+
+  // The maps of the regions that meet where PWL units number `zero` are at 0.
+  function sides(net, bits, zero) {
+    const free = (code) => bits.every((bit, i) => zero.includes(i) || code[i] === bit);
+    return regions(net.P).filter(free).map((code) => jacobian(net, code));
+  }
+
   // The solution of z = J z + h for these bits, null if there is none. dimension: 0 for a point, 1 for a line along
   // `direction`, 2 if every state of the plane solves it. real: it lies in, or crosses, its own region; else virtual.
   // stable: small deviations die out; attracting: they do so across the line. border: a PWL unit is at 0, so that
-  // another map holds on one side. part: the ends, as multiples of `direction` from z, of the piece of a line that lies
-  // inside the region, or null.
+  // another map holds on one side; then both are said only if all maps that meet there prove it. part: the ends, as
+  // multiples of `direction` from z, of the piece of a line that lies inside the region, or null.
   function fixedPoint(net, bits) {
     const J = jacobian(net, bits);
     const E = [[1 - J[0][0], -J[0][1]], [-J[1][0], 1 - J[1][1]]];
@@ -63,8 +98,7 @@ const live = (() => {
     const none = { direction: null, part: null, stable: false, border: false, real: true };
     const found = { ...none, bits, eigenvalues: values, dimension: 0 };
     const det = E[0][0] * E[1][1] - E[0][1] * E[1][0];
-    const squares = E.flat().reduce((sum, x) => sum + x * x, 0);
-    const largest = (Math.sqrt(squares + 2 * Math.abs(det)) + Math.sqrt(Math.max(squares - 2 * Math.abs(det), 0))) / 2;
+    const largest = norm(E);
     if (largest <= TOLERANCE) {
       if (Math.hypot(...net.h) > TOLERANCE) return null;
       return { ...found, dimension: 2, z: [0, 0], attracting: true };
@@ -72,8 +106,9 @@ const live = (() => {
     if (Math.abs(det) / largest > TOLERANCE * Math.max(1, largest)) {
       const z = [(E[1][1] * net.h[0] - E[0][1] * net.h[1]) / det, (E[0][0] * net.h[1] - E[1][0] * net.h[0]) / det];
       const real = z.slice(2 - net.P).every((x, i) => x > TOLERANCE * size(z) === (bits[i] === 1));
-      const stable = modulus(values[0]) < 1 - TOLERANCE;
-      const border = z.slice(2 - net.P).some((x) => Math.abs(x) <= TOLERANCE * size(z));
+      const zero = atZero(net, z, TOLERANCE);
+      const border = zero.length > 0;
+      const stable = border ? shrink(sides(net, bits, zero)) : modulus(values[0]) < 1 - TOLERANCE;
       return { ...found, z, real, border, stable, attracting: stable };
     }
     // One equation is a multiple of the other: a line of solutions, or none.
@@ -83,9 +118,21 @@ const live = (() => {
     const rest = E[1 - k][0] * z[0] + E[1 - k][1] * z[1] - net.h[1 - k];
     if (Math.abs(rest) > TOLERANCE * size(net.h)) return null;
     const direction = [-E[k][1] / length, E[k][0] / length];
-    const [across] = [...values].sort((p, q) => Math.hypot(q.re - 1, q.im) - Math.hypot(p.re - 1, p.im));
+    const [far] = [...values].sort((p, q) => Math.hypot(q.re - 1, q.im) - Math.hypot(p.re - 1, p.im));
     const part = inside(net, bits, z, direction);
-    return { ...found, dimension: 1, z, direction, part, real: part !== null, attracting: modulus(across) < 1 - 1e-6 };
+    const short = part && part[1] - part[0] < 1e-6; // it only touches its region
+    const place = short ? z.map((x, i) => x + part[0] * direction[i]) : z;
+    const zero = atZero(net, place, short ? 1e-6 : TOLERANCE).filter(
+      (i) => part === null || short || Math.abs(direction[2 - net.P + i]) <= TOLERANCE, // or it runs along the border
+    );
+    const meet = sides(net, bits, zero);
+    const image = (J, x) => J.map((row) => row[0] * x[0] + row[1] * x[1]);
+    const along = meet.map((J) => image(J, direction));
+    const agree = along.every((x) => Math.hypot(x[0] - along[0][0], x[1] - along[0][1]) <= 1e-6);
+    const normal = [-direction[1], direction[0]];
+    const shrinks = (J) => Math.abs(normal[0] * image(J, normal)[0] + normal[1] * image(J, normal)[1]) < 1 - TOLERANCE;
+    const attracting = modulus(far) < 1 - 1e-6 && agree && (!zero.length || meet.every(shrinks));
+    return { ...found, dimension: 1, z, direction, part, real: part !== null, attracting };
   }
 
   // Between which a the states z + a direction lie in the region, [low, high]; null if they never do.
