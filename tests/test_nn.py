@@ -442,6 +442,30 @@ def test_parametrised_and_pruned_weights():
         torch.testing.assert_close(answer(net), answer(plain))
 
 
+@every
+def test_under_autocast(make):
+    """What comes in another dtype, from a layer in front, is run in the weights': no state is rounded to 8 bits."""
+    net, front = make(), nn.Linear(3, 3)
+    cell = isinstance(net, ALRNNCell)
+    x, state = normal(2, 3).float() if cell else normal(2, 4, 3).float(), {"h": torch.ones(2, 5)} if cell else {}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = front(x)
+        found = (*net(x, **state), *net(low, **state))
+    assert low.dtype == torch.bfloat16
+    expected = (*net(x, **state), *net(low.float(), **state))
+    assert all(torch.equal(y, z) for y, z in zip(found, expected, strict=True))
+
+
+def test_one_step_and_packed_sequences_under_autocast():
+    net, x = ALRNN(3, 5, 2, 2), normal(2, 1, 3).float()
+    packed, one = pack_sequence([x[0], x[1]]), ALRNNLayer(3, 5, 2)
+    expected = net(x, torch.ones(2, 5))[1], one(packed)[0].data
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = net(x, torch.ones(2, 5))[1], one(packed)[0].data, one(packed.to(torch.bfloat16))[0].data
+    assert torch.equal(found[1], expected[1]) and found[2].dtype == torch.float32
+    torch.testing.assert_close(found[0], expected[0])
+
+
 # One step of a net
 
 

@@ -169,16 +169,7 @@ class ALRNN(AlmostLinear, Net):
 
     @classmethod
     def from_weights(
-        cls,
-        W: Any,
-        h: Any,
-        A: Any = None,
-        C: Any = None,
-        D: Any = None,
-        b: Any = None,
-        *,
-        nonlinear: Any,
-        seed: int = 0,
+        cls, W: Any, h: Any, A: Any = None, C: Any = None, D: Any = None, b: Any = None, *, nonlinear, seed: int = 0
     ) -> ALRNN:
         """A net with these weights, copies of arrays or tensors, in their dtype and on W's device.
 
