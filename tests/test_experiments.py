@@ -17,7 +17,7 @@ import torch
 import alrnn
 from alrnn import Init
 from alrnn.__main__ import main
-from alrnn.experiments import EXPERIMENTS, Experiment, image_angles, read, run
+from alrnn.experiments import EXPERIMENTS, SEEDS, Experiment, image_angles, read, run
 from alrnn.experiments.catalogue import MODELS
 from alrnn.nets.torch_nets import parameters
 from alrnn.sweep import describe
@@ -301,6 +301,30 @@ def test_the_experiments_are_fair_and_complete(name):
             assert any(0 in e.sizes and 1 in e.sizes for e in same if e.M == M)
     rows = pd.DataFrame([e.settings(kind, 0) for e in chosen for kind in (*e.sizes, *e.models)])
     assert not rows.duplicated().any()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_stored_tables_hold_the_experiments_and_nothing_else(tmp_path, monkeypatch, name):
+    """What was trained by earlier versions counts as done, AL-RNNs and baselines alike: it is not trained again."""
+    stored, path = ROOT / "data" / "results" / f"{name}.csv", tmp_path / "table.csv"
+    path.write_bytes(stored.read_bytes())
+    monkeypatch.setattr(Experiment, "train", lambda _, kinds, seeds: pytest.fail(f"{kinds}, {seeds} trained again"))
+    chosen, seeds = list(EXPERIMENTS[name]()), SEEDS.get(name, 10)
+    table = run(chosen, path, seeds=seeds, baseline_seeds=3)
+    assert path.read_bytes() == stored.read_bytes()
+    assert len(whole(table)) == sum(len(e.sizes) * seeds + len(e.models) * 3 for e in chosen)
+
+
+def test_a_baselines_row_has_the_columns_of_a_sweep_but_for_what_it_has_not():
+    mine, other = NETS.settings(2, 1), replace(NETS, sizes=(), models=("gru",)).settings("gru", 1)
+    absent = {"P", "init", "tau", "regularised", *(name for name in mine if name.startswith("init_"))}
+    assert list(other) == [name for name in mine if name not in absent]
+    assert {k: v for k, v in other.items() if k not in ("model", "M", "parameters")} == {
+        k: mine[k] for k in other if k not in ("model", "M", "parameters")
+    }
+    assert list(mine)[:8] == ["model", "task", "task_length", "task_marks", "task_blank", "M", "P", "parameters"]
+    task_and_net = ["model", "task", "task_length", "task_marks", "task_blank", "M", "parameters", "seed"]
+    assert list(other) == [*task_and_net, "steps", "batch_size", "lr", "warmup", "schedule", "clip"]
 
 
 @pytest.mark.parametrize("size", [8, 14])
