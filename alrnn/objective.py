@@ -60,7 +60,9 @@ def check_parts(loss: Tensor, w: Mapping[str, Tensor], stack: Stack, task: Task)
     """Refuse a loss, (K,), of weights w in which one that is to be trained has no part."""
     kind, trained = stack.kind.__name__, stack.weights(stack.trainable)
     names = [name for name in stack.shapes if trained[name].any()]
-    if names and not loss.requires_grad:
+    if not names:
+        raise ValueError("there is nothing to train: all weights of the nets are held fixed (requires_grad=False)")
+    if not loss.requires_grad:
         raise ValueError(f"the loss of {task.name} does not depend on the weights of the nets")
     parts = torch.autograd.grad(loss.sum(), [w[n] for n in names], retain_graph=True, allow_unused=True)
     if idle := [name for name, part in zip(names, parts, strict=True) if part is None]:
