@@ -40,12 +40,7 @@ def fixed_points(
         ValueError: wrong shapes, bits other than 0 and 1, or P > 20 without bits.
     """
     m = Map.of(net)
-    P = m.nonlinear_size
-    if bits is None and P > ENUMERABLE:
-        way = "jump from region to region, search(net), or pass the visited ones, bits=visits(net, z).bits"
-        raise ValueError(f"P = {P} has too many regions to search all of them (P <= {ENUMERABLE}): {way}")
-    named = _every_sequence(P, 1) if bits is None else _named(bits, P)
-    found = _orbits(m, named, m.drive(s), virtual, tolerance, slow)
+    found = _orbits(m, _sequences(m.nonlinear_size, bits), m.drive(s), virtual, tolerance, slow)
     return Points((FixedPoint(z[0], d[0], *rest) for z, d, *rest in found), complete=bits is None)
 
 
@@ -64,12 +59,7 @@ def cycles(
         ValueError: wrong shapes, bits other than 0 and 1, or P k > 20 without sequences.
     """
     m, k = Map.of(net), integer("k", k, 1)
-    P = m.nonlinear_size
-    if sequences is None and P * k > ENUMERABLE:
-        way = "pass the sequences of regions to search, or see `attractors`"
-        raise ValueError(f"P k = {P * k} bits make too many sequences to search all (P k <= {ENUMERABLE}): {way}")
-    named = _every_sequence(P, k) if sequences is None else _named(sequences, P, k)
-    found = _orbits(m, named, m.drive(s), virtual, tolerance, slow)
+    found = _orbits(m, _sequences(m.nonlinear_size, sequences, k), m.drive(s), virtual, tolerance, slow)
     return Points((Cycle(*fields) for fields in found), complete=sequences is None)
 
 
@@ -93,7 +83,7 @@ def search(
     m, known = Map.of(net), set[bytes]()
     P, drive = m.nonlinear_size, m.drive(s)
     todo = np.random.default_rng(seed).integers(0, 2, (integer("starts", starts, 0), 1, P), dtype=np.int8)
-    todo = todo if bits is None else np.concatenate([_named(bits, P), todo])
+    todo = todo if bits is None else np.concatenate([_sequences(P, bits), todo])
     promising = [todo[:0]]
     while len(todo) and len(known) < most:
         new = [i for word, i in {word.tobytes(): i for i, word in enumerate(todo)}.items() if word not in known]
@@ -111,12 +101,22 @@ def search(
     return found
 
 
-def _named(bits: Numbers, P: int, *k: int) -> np.ndarray:
-    """Regions (R, P), or, given k, sequences of them (S, k, P), as (S, k, P)."""
+def _sequences(P: int, bits: Numbers | None, *k: int) -> np.ndarray:
+    """These regions (R, P), or, given k, sequences of them (S, k, P), as (S, k, P); by default all there are."""
+    what, way = "regions", "jump from one to another, search(net), or pass the visited ones, bits=visits(net, z).bits"
+    if k:
+        what, way = (
+            "sequences of regions",
+            "pass the sequences of regions to search, or run into cycles by `attractors`",
+        )
+    if bits is None:
+        n = P * (k or (1,))[0]
+        if n > ENUMERABLE:
+            raise ValueError(f"2^{n} are too many {what} to search them all (at most 2^{ENUMERABLE}): {way}")
+        return _every_sequence(P, *(k or (1,)))
     given = codes(bits, P)
     if given.ndim != 2 + len(k) or given.shape[1:] != (*k, P):
-        what, shape = "sequences of regions" if k else "regions", ", ".join(map(str, ("n", *k, P)))
-        raise ValueError(f"bits of {what} must have shape ({shape}), got {given.shape}")
+        raise ValueError(f"bits of {what} must have shape ({', '.join(map(str, ('n', *k, P)))}), got {given.shape}")
     return given.reshape(len(given), *(k or (1,)), P)
 
 
@@ -166,26 +166,29 @@ def _orbits(
     """Fields of every `Cycle` in these sequences of regions (S, k, P)."""
     if not 0 <= slow < 1:
         raise ValueError(f"slow must be from 0 to below 1, got {slow}")
-    M, pwl = m.hidden_size, np.arange(m.hidden_size) >= m.hidden_size - m.nonlinear_size
+    pwl = np.arange(m.hidden_size) >= m.hidden_size - m.nonlinear_size
+    free = np.zeros((m.hidden_size, 0)), np.zeros(m.hidden_size)
     for words in _batches(m, sequences):
         z, real, regular, linear, offset = _solve(m, words, drive, tolerance)
         keep = np.flatnonzero(~regular | virtual | real | bool(slow))
         values = np.linalg.eigvals(linear[keep, -1]).astype(np.complex128)
         values = np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)
+        touches = np.abs(z[..., pwl]).min((1, 2), initial=np.inf) <= tolerance * _scale(z, (1, 2))
         for i, eigenvalues in zip(keep, values, strict=True):
-            orbit, lies_in, marginal, drift = z[i], bool(real[i]), np.zeros((M, 0)), np.zeros(M)
-            creeps = (np.abs(1 - eigenvalues) < slow).any()
-            if creeps or not regular[i]:
-                family = _family(linear[i], offset[i], words[i], tolerance, slow if creeps else 0.0)
-                orbit, lies_in, marginal, drift = family or (np.zeros((0, M)), False, marginal, drift)
+            orbit, lies_in, marginal, drift, border, sides = z[i], bool(real[i]), *free, False, True
+            creeps = slow and (np.abs(1 - eigenvalues) < slow).any()
+            if family := creeps or not regular[i]:
+                found = _family(linear[i], offset[i], words[i], tolerance, slow if creeps else 0.0)
+                orbit, lies_in, marginal, drift = found or (z[i, :0], False, *free)
             if not len(orbit) or not (virtual or lies_in) or _returns_early(orbit, tolerance):
                 continue
-            units, on = orbit[:, pwl], words[i] == 1
-            near = np.abs(units) <= tolerance * _scale(orbit)
-            near = (near & ~on) | ((units > 0) & ~on) if lies_in else near  # then z lies there to the last bit
-            orbit = np.hstack([orbit[:, ~pwl], np.where(near, 0.0, units)])
-            sides = not near.any() or _shrink_on_all_sides(m, words[i], near, marginal)
-            yield orbit, words[i], lies_in, eigenvalues, marginal, bool(near.any()), sides, drift
+            if family or touches[i]:
+                units, on = orbit[:, pwl], words[i] == 1
+                zero = np.abs(units) <= tolerance * _scale(orbit)
+                zero = ~on & (zero | (units > 0)) if lies_in else zero  # then z lies there to the last bit
+                orbit, border = np.hstack([orbit[:, ~pwl], np.where(zero, 0.0, units)]), bool(zero.any())
+                sides = not border or _shrink_on_all_sides(m, words[i], zero, marginal)
+            yield orbit, words[i], lies_in, eigenvalues, marginal, border, sides, drift
 
 
 def _family(linear: np.ndarray, offset: np.ndarray, bits: np.ndarray, tolerance: float, slow: float) -> tuple | None:

@@ -57,7 +57,7 @@ def visits(net: AlmostLinear | Map, z: Numbers, length: Numbers | None = None) -
     if states.ndim != 3 or states.shape[2] != m.hidden_size:
         raise ValueError(f"z must have shape (B, T, {m.hidden_size}), got {states.shape}")
     there = _there(length, *states.shape[:2])
-    if (np.isnan(states).any(2) & there).any():
+    if (np.isnan(states.min(2)) & there).any():
         raise ValueError("z contains NaN")
     on = m.bits(states)[there]
     packed = np.packbits(np.pad(on, ((0, 0), (0, 1))), axis=1)  # one column more, so that P = 0 is no special case
