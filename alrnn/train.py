@@ -260,7 +260,8 @@ class Trainer:
         place = Place(drawn, whole and Batch(**whole).to(there), rest[0], each(rest[1], lambda x: x.to(there)))
         trainer._streams.place = place
         trainer.step, trainer.seconds, losses, norms, trainer._shares, lost_at = kept["done"]
-        trainer._losses, trainer._norms, trainer._lost_at = list(losses.to(there)), list(norms.to(there)), lost_at
+        trainer._losses, trainer._norms = list(losses.to(there)), list(norms.to(there))
+        trainer._lost_at = lost_at.to(there.device)
         return trainer
 
     def _told(self) -> list[str]:

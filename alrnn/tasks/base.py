@@ -189,6 +189,7 @@ class Task:
         for head, y, target, weight in self._parts(output, batch):
             x, per_output = self._steps(error(head.objective, y, target), head, batch)
             top, count = weighted(x, weight, per_output)
+            count = count.where(count > 0, 1)  # where nothing is asked, as in some windows, nothing is lost
             total = total + top / count if head.weight == 1 else total + head.weight * top / count
         return total  # type: ignore[return-value]
 
