@@ -69,7 +69,7 @@ def train(p, loss, steps, lr, clip=0.1):
         grads = [x.grad for x in p.values() if x.grad is not None]
         norms.append(math.sqrt(sum(g.square().sum().item() for g in grads)))
         for g in grads:
-            g.mul_(min(1.0, clip / norms[-1]))
+            g.mul_(min(1.0, clip / max(norms[-1], 1e-300)))
         adam.param_groups[0]["lr"] = rate(step, steps, lr)
         adam.step()
         losses.append(value.item())
