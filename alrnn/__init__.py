@@ -14,10 +14,9 @@ from .sweep import Sweep, sweep
 from .train import DivergedError, History, Trainer, fit
 
 if TYPE_CHECKING:
-    from . import experiments, nn
+    from . import experiments, nn, statistics
     from . import explore as explore
     from . import plots as plots
-    from .experiments import statistics
 
 __all__ = ["ALRNN", "DivergedError", "EarlyStopping", "Ensemble", "History", "Init", "Net", "Output", "Stack", "Sweep"]
 __all__ += ["Trainer", "cross_validate", "datasets", "evaluate", "experiments", "fit", "nets", "nn", "recurrence"]
@@ -25,8 +24,7 @@ __all__ += ["regions", "statistics", "sweep", "tasks", "theory"]
 
 # Imported when first asked for, as they need what would double the time of `import alrnn`. `import *` leaves out those
 # that need [plots].
-LATER = {name: f".{name}" for name in ("experiments", "explore", "nn", "plots")}
-LATER["statistics"] = ".experiments.statistics"
+LATER = {"experiments", "explore", "nn", "plots", "statistics"}
 
 
 def __dir__() -> list[str]:
@@ -37,5 +35,5 @@ if not TYPE_CHECKING:  # else a checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:
         if name in LATER:
-            return import_module(LATER[name], __name__)
+            return import_module(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,10 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("alrnn", description="Almost-Linear RNNs: full-size experiments and data sets.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    sweep = commands.add_parser(
-        "sweep",
-        help="run a full-size experiment, or go on with it",
-        description="Train what FILE does not hold yet, one row a net. May be stopped at any time and started again.",
+    sweep = commands.add_parser("sweep", help="run a full-size experiment, or go on with it")
+    sweep.description = (
+        "Train what FILE does not hold yet, one row a net. May be stopped at any time and started again."
     )
     sweep.add_argument("task", choices=experiments.EXPERIMENTS)
     sweep.add_argument("--out", required=True, metavar="FILE", help="the table (CSV)")

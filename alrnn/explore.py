@@ -35,14 +35,9 @@ def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int =
     silent = any(len(words) < len(tags) for words, tags in zip(told, pictures, strict=True))
     if silent or len(set(told)) < len(told) and any(told):
         raise ValueError("each picture of a slider needs alt text, and another one in each frame")
-    values, pages = list(frames), [widgets.HTML(page) for page in frames.values()]
-    control = widgets.SelectionSlider(
-        options=values,
-        index=start,
-        description=name,
-        style={"description_width": "initial"},
-        layout=widgets.Layout(width="100%", max_width="600px"),
-    )
+    pages = [widgets.HTML(page) for page in frames.values()]
+    look = {"style": {"description_width": "initial"}, "layout": {"width": "100%", "max_width": "600px"}}
+    control = widgets.SelectionSlider(options=list(frames), index=start, description=name, **look)
     below = widgets.HTML(f'<span style="font-size:90%">{html.escape(caption)}</span>')
     if hasattr(widgets, "Stack"):  # linked in the browser
         shown = widgets.Stack(pages, selected_index=start)

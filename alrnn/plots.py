@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,32 +43,19 @@ LINEAR = "#D55E00"  # P = 0, and everything linear
 FLOOR = "#444444"  # theoretical limits
 REGIONS = sns.color_palette("colorblind")
 
-STYLE: dict[str, Any] = {
-    "figure.facecolor": "white",
-    "figure.figsize": (7.0, 3.6),
-    "figure.dpi": 110,
-    "savefig.dpi": 160,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": "medium",
-    "axes.titlelocation": "left",
-    "font.size": 10.5,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "figure.constrained_layout.use": True,
-}
+STYLE = mpl.rc_params_from_file(Path(__file__).with_suffix(".mplstyle"), use_default_template=False)
 
 
 @contextmanager
 def style() -> Iterator[None]:
     """The book's style inside `with plots.style():` or a function so decorated; all that is here has it of itself."""
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+    with mpl.rc_context(STYLE):
         yield
 
 
 def use() -> None:
     """The book's style from now on, for all of matplotlib."""
-    mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
+    mpl.rcParams.update(STYLE)
 
 
 @style()
@@ -228,22 +216,20 @@ def phase_portrait(
 
 def _ground(ax: Axes, P: int, limits: tuple[float, float, float, float]) -> dict[tuple[int, ...], Any]:
     """Colour and name the regions of a state plane of which the last P units are nonlinear; their colours by bits."""
-    left, right, bottom, top = limits
     ground = {bits: REGIONS[int("0" + "".join(map(str, bits)), 2)] for bits in np.ndindex(*[2] * P)}
+    rim = {"left": 0.02, "right": 0.98, "bottom": 0.02, "top": 0.98}
     for bits, c in ground.items():
-        sides = [(left, right), (bottom, top)]
+        sides = np.array(limits, float).reshape(2, 2)
         for unit, on in zip(range(2 - P, 2), bits, strict=True):
-            sides[unit] = (max(sides[unit][0], 0), sides[unit][1]) if on else (sides[unit][0], min(sides[unit][1], 0))
-        (x0, x1), (y0, y1) = sides
-        if x0 >= x1 or y0 >= y1:
+            sides[unit] = np.clip(sides[unit], *((0, None) if on else (None, 0)))
+        x, y = sides
+        if x[0] >= x[1] or y[0] >= y[1]:
             continue
-        ax.fill_between([x0, x1], y0, y1, color=c, alpha=0.16, linewidth=0, zorder=0)
+        ax.fill_between(x, *y, color=c, alpha=0.16, linewidth=0, zorder=0)
         name = "bits " + " ".join(map(str, bits)) if P else "one region"
-        low, first = y1 <= 0, x1 <= 0 or P < 2
-        at = (0.02 if first else 0.98, 0.02 if low else 0.98)
+        ha, va = "left" if x[1] <= 0 or P < 2 else "right", "bottom" if y[1] <= 0 else "top"
         box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5}
-        ha, va = "left" if first else "right", "bottom" if low else "top"
-        ax.text(*at, name, transform=ax.transAxes, ha=ha, va=va, bbox=box, zorder=4)
+        ax.text(rim[ha], rim[va], name, transform=ax.transAxes, ha=ha, va=va, bbox=box, zorder=4)
     return ground
 
 
@@ -276,15 +262,12 @@ def region_graph(visits: Visits, most: int = 12, ax: Axes | None = None) -> Figu
         raise ValueError("there is nothing to draw: no region was visited")
     ax = ax or plt.subplots(figsize=(5.2, 4.8))[1]
     n = min(R, most)
-    share, dwell = occupancy(visits).share, dwell_times(visits).mean
+    size, dwell = 2000 + 4000 * occupancy(visits).share[:n], dwell_times(visits).mean
     away = transition_counts(visits).astype(float)
     np.fill_diagonal(away, 0)
     away /= np.maximum(away.sum(1, keepdims=True), 1)
-    graph: nx.DiGraph = nx.DiGraph()
-    graph.add_nodes_from(range(n))
-    graph.add_edges_from((i, j) for i in range(n) for j in range(n) if away[i, j] > 0)
+    graph = nx.from_numpy_array(away[:n, :n], create_using=nx.DiGraph)
     place = nx.circular_layout(graph)
-    size = 2000 + 4000 * share[:n]
     few = visits.bits.shape[1] <= 3  # then the colours are those of `phase_portrait`
     index = [int("0" + visits.codes[i], 2) if few else i % len(REGIONS) for i in range(n)]
     colours = [tuple(0.6 + 0.4 * x for x in REGIONS[i]) for i in index]

@@ -35,6 +35,7 @@ HOUSE: dict[str, set[str]] = {
     "sweep": {"train", "theory", "regions"},
     "crossval": {"sweep"},
     "experiments": {"sweep"},
+    "statistics": {"experiments"},
     "plots": {"regions", "theory"},
     "explore": {"plots"},
     "minimal": set(),

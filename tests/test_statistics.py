@@ -1,11 +1,16 @@
 """The rule for the smallest sufficient P and shares of solved nets, against tables made by hand."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import alrnn
+from alrnn.experiments import statistics
 from alrnn.experiments.statistics import minimal_P, names, solved
 
 
@@ -16,6 +21,18 @@ def table(scores, column="validation"):
 
 
 CLEAR = {0: [0.5, 0.52, 0.51], 1: [0.9, 0.93, 0.91], 4: [0.99, 0.98, 1.0], 20: [0.995, 0.99, 0.98]}
+
+
+def test_the_short_name_is_a_module_and_an_attribute():
+    """As `alrnn.experiments` has the names, whichever comes first."""
+    for first in (
+        "import alrnn; m = alrnn.statistics",
+        "import alrnn.statistics as m",
+        "from alrnn import statistics as m",
+    ):
+        code = f"{first}; from alrnn.statistics import minimal_P; assert m.minimal_P is minimal_P"
+        subprocess.run([sys.executable, "-c", code], check=True)
+    assert all(getattr(alrnn.statistics, name) is getattr(statistics, name) for name in statistics.__all__)
 
 
 @pytest.mark.parametrize(("tolerance", "expected"), [(0, 4), (0.05, 4), (0.07, 4), (0.085, 1), (0.47, 1), (0.485, 0)])

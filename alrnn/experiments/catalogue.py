@@ -17,7 +17,7 @@ from ..sweep import describe, run
 MODELS: dict[str, type[TorchNet]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone, so that nets can be grouped by it
 class Experiment:
     """Nets of one size on one task, for each P and seed from one start; or, with `models`, baselines of equal size."""
 
@@ -59,11 +59,18 @@ class Experiment:
 
 
 def _fair(
-    task: tasks.Task, M: int, sizes: Sequence[int], init: Init, fit: dict[str, Any], models: Sequence[str] = (*MODELS,)
+    task: tasks.Task, sizes: Sequence[int], init: Init, models: Sequence[str] = tuple(MODELS), turn: bool = False, **fit
 ) -> Iterator[Experiment]:
-    """A sweep over P from this start, P = M also without the identity on its ReLUs, and baselines."""
+    """A sweep over P, up to M, the last of `sizes`, and baselines.
+
+    P = M also starts without the identity on its ReLUs, or with it where `init` has none; and, if it is to `turn`, from
+    opposite pairs, which can rotate.
+    """
+    M = sizes[-1]
     yield Experiment(task, M, sizes, init, fit=fit)
-    yield Experiment(task, M, [M], replace(init, pwl=0.0), fit=fit)
+    yield Experiment(task, M, [M], replace(init, pwl=0.0 if init.pwl else 1.0), fit=fit)
+    if turn:
+        yield Experiment(task, M, [M], replace(init, pwl=0.0, opposite=M), fit=fit)
     yield Experiment(task, M, models=models, fit=fit)
 
 
@@ -72,16 +79,15 @@ def adding() -> Iterator[Experiment]:
     start = Init("slow", units=5, pwl=1.0, C=0.5, threshold=-0.3)
     for T, M, steps in ((100, 50, 2500), (200, 20, 3000)):
         for task in (tasks.Adding(T), tasks.Adding(T, "halves", blank=1)):
-            yield from _fair(task, M, [0, 1, 2, 5, 10, M], start, {"steps": steps, "lr": 5e-3})
+            yield from _fair(task, [0, 1, 2, 5, 10, M], start, steps=steps, lr=5e-3)
 
 
 def context() -> Iterator[Experiment]:
     """Rule inversion, T = 101, at M = 10 and 20 (baselines: 10); two modalities, T = 50, at M = 20."""
-    inversion, start, fit = tasks.RuleInversion(101), Init("slow", pwl=1.0, C=0.2), {"steps": 2500, "lr": 5e-3}
-    yield from _fair(inversion, 10, [0, 1, 2, 3, 5, 10], start, fit)
-    yield from _fair(inversion, 20, [0, 1, 2, 5, 10, 20], start, fit, models=())
-    start, fit = Init("slow", pwl=1.0, C=0.3), {"steps": 1000, "lr": 5e-3}
-    yield from _fair(tasks.TwoModality(50), 20, [0, 1, 2, 5, 10, 20], start, fit)
+    inversion, start = tasks.RuleInversion(101), Init("slow", pwl=1.0, C=0.2)
+    yield from _fair(inversion, [0, 1, 2, 3, 5, 10], start, steps=2500, lr=5e-3)
+    yield from _fair(inversion, [0, 1, 2, 5, 10, 20], start, models=(), steps=2500, lr=5e-3)
+    yield from _fair(tasks.TwoModality(50), [0, 1, 2, 5, 10, 20], replace(start, C=0.3), steps=1000, lr=5e-3)
 
 
 def copy() -> Iterator[Experiment]:
@@ -89,19 +95,17 @@ def copy() -> Iterator[Experiment]:
     of 50 and window of 50, from holding units. M = 50.
 
     Rotations are for linear units, so with the fixed delay the identity is on the ReLUs at P = M alone, and there P = M
-    also starts from opposite pairs, which can rotate.
+    also starts from opposite pairs.
     """
-    turning, fit = Init("rotation", C=0.1, W=0.0), {"steps": 400, "lr": 3e-3}
-    yield Experiment(tasks.FixedCopy(8, 100), 50, [0, 1, 3, 5, 10, 20, 50], turning, fit=fit)
-    yield Experiment(tasks.FixedCopy(8, 100), 50, [50], replace(turning, pwl=1.0), fit=fit)
-    yield Experiment(tasks.FixedCopy(8, 100), 50, [50], replace(turning, opposite=50), fit=fit)
-    yield Experiment(tasks.FixedCopy(8, 100), 50, models=tuple(MODELS), fit=fit)
-    holding, fit = Init("slow", pwl=1.0, W=0.05, C=0.3), {"steps": 1200, "lr": 2e-2}
+    turning = Init("rotation", C=0.1, W=0.0)
+    yield from _fair(tasks.FixedCopy(8, 100), [0, 1, 3, 5, 10, 20, 50], turning, turn=True, steps=400, lr=3e-3)
+    holding = Init("slow", pwl=1.0, W=0.05, C=0.3)
     for symbols in (2, 3, 4, 5):
-        yield from _fair(tasks.VariableCopy(symbols, 10, 10), 50, [0, 1, 2, 4, 8, 16, 32, 50], holding, fit)
+        task = tasks.VariableCopy(symbols, 10, 10)
+        yield from _fair(task, [0, 1, 2, 4, 8, 16, 32, 50], holding, steps=1200, lr=2e-2)
     # Over so many steps noise in W grows beyond bounds, and small inputs take long to be learned.
-    holding, fit = Init("slow", pwl=1.0, C=2.0), {"steps": 1500, "lr": 5e-3}
-    yield from _fair(tasks.VariableCopy(5, 50, 50), 50, [0, 1, 3, 5, 10, 25, 50], holding, fit)
+    holding = Init("slow", pwl=1.0, C=2.0)
+    yield from _fair(tasks.VariableCopy(5, 50, 50), [0, 1, 3, 5, 10, 25, 50], holding, steps=1500, lr=5e-3)
 
 
 def smnist() -> Iterator[Experiment]:
@@ -110,18 +114,14 @@ def smnist() -> Iterator[Experiment]:
     By rows from slow units; by pixels from rotations that see the image's slowest waves. P = M also starts from
     opposite pairs, which can do both.
     """
-    slow = Init("slow", value=0.95)
-    waves = {size: Init("rotation", angles=image_angles(size, 25), W=1e-3) for size in (14, 28)}
-    for task, start, pwl, lr in (
-        (tasks.SequentialMNIST("row", data="mnist"), slow, 0.0, 1e-2),
-        (tasks.SequentialMNIST("pixel", 14, "mnist"), waves[14], 1.0, 3e-3),
-        (tasks.SequentialMNIST("pixel", 28, "mnist"), waves[28], 1.0, 1.5e-3),
+    waves = {size: Init("rotation", angles=image_angles(size, 25), W=1e-3, pwl=1.0) for size in (14, 28)}
+    for task, start, lr in (
+        (tasks.SequentialMNIST("row", data="mnist"), Init("slow", value=0.95), 1e-2),
+        (tasks.SequentialMNIST("pixel", 14, "mnist"), waves[14], 3e-3),
+        (tasks.SequentialMNIST("pixel", 28, "mnist"), waves[28], 1.5e-3),
     ):
-        fit = {"steps": 3000, "batch_size": 128, "clip": 1.0, "lr": lr}
-        yield Experiment(task, 50, [0, 1, 5, 10, 25, 50], replace(start, pwl=pwl), fit=fit)
-        yield Experiment(task, 50, [50], replace(start, pwl=1.0 - pwl), fit=fit)
-        yield Experiment(task, 50, [50], replace(start, opposite=50), fit=fit)
-        yield Experiment(task, 50, models=tuple(MODELS), fit=fit)
+        fit: dict[str, Any] = {"steps": 3000, "batch_size": 128, "clip": 1.0, "lr": lr}
+        yield from _fair(task, [0, 1, 5, 10, 25, 50], start, turn=True, **fit)
 
 
 def image_angles(size: int, count: int) -> tuple[float, ...]:
@@ -138,9 +138,9 @@ def image_angles(size: int, count: int) -> tuple[float, ...]:
 
 def spoken_digits() -> Iterator[Experiment]:
     """All 180 training recordings of each digit, and 10 of each. Time constants of 2 to 60 steps, PWL units leaky."""
-    start, fit = Init("spread", pwl=0.9), {"steps": 1000, "lr": 1e-2, "clip": 1.0}
     for clips in (None, 10):
-        yield from _fair(tasks.SpokenDigits(clips=clips), 40, [0, 1, 2, 5, 10, 20, 40], start, fit)
+        task, start = tasks.SpokenDigits(clips=clips), Init("spread", pwl=0.9)
+        yield from _fair(task, [0, 1, 2, 5, 10, 20, 40], start, steps=1000, lr=1e-2, clip=1.0)
 
 
 def sentiment() -> Iterator[Experiment]:
@@ -149,12 +149,11 @@ def sentiment() -> Iterator[Experiment]:
     With M = 1 it is one sum of word weights, a bag of words, that may also learn to forget.
     """
     task, start = tasks.Sentiment(), Init("slow", value=0.98, pwl=0.98)
-    fit = {"steps": 700, "lr": 5e-3, "clip": 1.0}
-    yield from _fair(task, 16, [0, 1, 2, 5, 8, 16], start, fit)
+    fit: dict[str, Any] = {"steps": 700, "lr": 5e-3, "clip": 1.0}
+    yield from _fair(task, [0, 1, 2, 5, 8, 16], start, **fit)
     yield Experiment(task, 1, [0], start, fit=fit)
 
 
-EXPERIMENTS = {
-    make.__name__.replace("_", "-"): make for make in (adding, context, copy, smnist, spoken_digits, sentiment)
-}
+_ALL = (adding, context, copy, smnist, spoken_digits, sentiment)
+EXPERIMENTS = {make.__name__.replace("_", "-"): make for make in _ALL}
 SEEDS = {"smnist": 3, "sentiment": 3}  # of AL-RNNs, where the usual 10 cost too much

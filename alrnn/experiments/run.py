@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
@@ -61,8 +63,8 @@ def run(
     table = read(path)
     if len(table.columns) and (missing := {"model", "task", "seed", "test"} - set(table)):
         raise ValueError(f"{path} is no table of sweeps: it has no column {', '.join(sorted(missing))}")
-    done = set(_keys(table.reindex(columns=rows.columns, fill_value="")))
-    todo = [net for net, key in zip(nets, _keys(rows), strict=True) if key not in done]
+    done = pd.MultiIndex.from_frame(table.reindex(columns=rows.columns, fill_value=""))
+    todo = [nets[i] for i in np.flatnonzero(~pd.MultiIndex.from_frame(rows).isin(done))]
     work = [delayed(experiment.train)(kinds, seeds) for experiment, kinds, seeds in _jobs(todo, batch)]
     bar = tqdm(total=len(nets), initial=len(nets) - len(todo), unit="net")
     with bar, Parallel(n_jobs=jobs, backend=backend) as parallel:
@@ -89,10 +91,6 @@ def _text(table: pd.DataFrame) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(table.to_csv(index=False)), dtype=str, keep_default_na=False)
 
 
-def _keys(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    return list(table.itertuples(index=False, name=None))
-
-
 def _write(table: pd.DataFrame, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:
@@ -104,15 +102,11 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 
 def _jobs(nets: list[Wanted], batch: int) -> Iterator[tuple[Experiment, tuple[int | str, ...], list[int]]]:
     """Group nets into jobs: whole seeds, as many as fit `batch`, that lack the same kinds. Baselines go alone."""
-    lacking: dict[tuple[int, int], list[Wanted]] = {}
-    for net in nets:
-        lacking.setdefault((id(net[0]), net[2]), []).append(net)
-    groups: dict[tuple[int, tuple[int | str, ...]], tuple[Experiment, list[int]]] = {}
-    for found in lacking.values():
-        experiment, _, seed = found[0]
-        kinds = tuple(kind for _, kind, _ in found)
-        for group in [(kind,) for kind in kinds] if isinstance(kinds[0], str) else [kinds]:
-            groups.setdefault((id(experiment), group), (experiment, []))[1].append(seed)
-    for (_, group), (experiment, seeds) in groups.items():
-        size = 1 if isinstance(group[0], str) else max(1, batch // len(group))
-        yield from ((experiment, group, seeds[i : i + size]) for i in range(0, len(seeds), size))
+    lacking, groups = defaultdict(list), defaultdict(list)
+    for experiment, kind, seed in nets:
+        lacking[experiment, seed, kind if isinstance(kind, str) else "alrnn"].append(kind)
+    for (experiment, seed, _), found in lacking.items():
+        groups[experiment, tuple(found)].append(seed)
+    for (experiment, kinds), seeds in groups.items():
+        size = 1 if isinstance(kinds[0], str) else max(1, batch // len(kinds))
+        yield from ((experiment, kinds, seeds[i : i + size]) for i in range(0, len(seeds), size))

@@ -9,6 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+__all__ = ["Difference", "MinimalP", "minimal_P", "names", "paired_bootstrap", "solved"]
+
+Better = Literal["higher", "lower"]  # which of two scores is the better one
+
 
 @dataclass(frozen=True)
 class MinimalP:
@@ -28,12 +32,7 @@ class MinimalP:
 
 
 def minimal_P(
-    table: pd.DataFrame,
-    tolerance: float,
-    better: Literal["higher", "lower"],
-    score: str = "validation",
-    draws: int = 2000,
-    seed: int = 0,
+    table: pd.DataFrame, tolerance: float, better: Better, score: str = "validation", draws: int = 2000, seed: int = 0
 ) -> MinimalP:
     """The smallest P whose median score over seeds is within `tolerance` of the best P's.
 
@@ -120,26 +119,21 @@ def paired_bootstrap(
     counts = pd.crosstab(both[over], both[by]).reindex(columns=[a, b], fill_value=0)
     odd = counts.index[counts[a] != counts[b]].tolist()
     if len(counts) < 2 or odd or both[score].isna().any():
-        why = (
-            f"{over} {odd[0]!r} has not" if odd else f"{len(counts)} groups, {both[score].isna().sum()} missing scores"
-        )
-        raise ValueError(
-            f"two or more of {over} must have as many rows with {by}={a} as with {by}={b}, and scores: {why}"
-        )
+        wanted = f"two or more of {over} must have as many rows with {by}={a} as with {by}={b}, and scores"
+        found = f"{len(counts)} groups, {both[score].isna().sum()} missing scores"
+        raise ValueError(f"{wanted}: {f'{over} {odd[0]!r} has not' if odd else found}")
     means = both.groupby([over, by])[score].mean().unstack()
     difference = means[a] - means[b]
     w = np.ones(len(means)) if weight is None else both.groupby(over)[weight].mean().to_numpy(float)
     d, n = difference.to_numpy(float), len(means)
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), draws)  # (draws, n), how often each
-    found = drawn @ (w * d) / (drawn @ w)
-    low, high = np.quantile(found, [0.025, 0.975])
-    share = min(np.mean(found <= 0), np.mean(found >= 0))
+    drawn_means = drawn @ (w * d) / (drawn @ w)
+    low, high = np.quantile(drawn_means, [0.025, 0.975])
+    share = min(np.mean(drawn_means <= 0), np.mean(drawn_means >= 0))
     return Difference(float(w @ d / w.sum()), float(low), float(high), float(share), difference)
 
 
-def solved(
-    table: pd.DataFrame, threshold: float, better: Literal["higher", "lower"], score: str = "test", by: str = "P"
-) -> pd.DataFrame:
+def solved(table: pd.DataFrame, threshold: float, better: Better, score: str = "test", by: str = "P") -> pd.DataFrame:
     """How many nets solve the task: score beyond `threshold`, in the sense of `better`.
 
     Returns:
