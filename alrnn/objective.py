@@ -62,6 +62,8 @@ def check_parts(loss: Tensor, w: Mapping[str, Tensor], stack: Stack, task: Task)
     names = [name for name in stack.shapes if trained[name].any()]
     if not names:
         raise ValueError("there is nothing to train: all weights of the nets are held fixed (requires_grad=False)")
+    if changed := [name for name, own in stack.buffer_names.items() if getattr(stack, own)._version]:
+        raise ValueError(f"{kind}.run changes {', '.join(changed)}: what a net knows in buffers must stay as it is")
     if not loss.requires_grad:
         raise ValueError(f"the loss of {task.name} does not depend on the weights of the nets")
     parts = torch.autograd.grad(loss.sum(), [w[n] for n in names], retain_graph=True, allow_unused=True)

@@ -902,6 +902,24 @@ def test_answers_that_are_no_output(adams):
     assert not adams
 
 
+def test_buffers_that_run_would_change(adams):
+    """They would be lost: a stack has copies of its own."""
+
+    class Counts(ALRNN):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.register_buffer("seen", torch.zeros(()))
+
+        @classmethod
+        def run(cls, w, batch, last=None, state=None):
+            w["seen"] += 1
+            return super().run(w, batch, last, state)
+
+    with pytest.raises(ValueError, match="Counts.run changes seen: what a net knows in buffers must stay as it is"):
+        fit(Counts(2, 5, 2, 1), TASK, **QUICK)
+    assert not adams
+
+
 def test_a_net_without_a_state_to_carry_on_from_has_no_windows(adams):
     class Forgets(ALRNN):
         @classmethod

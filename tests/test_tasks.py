@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -262,8 +263,9 @@ def test_full_mnist_splits():
 def random_batch(metric, B=5, T=6, L=3, O=4, K=None):  # noqa: E741
     g, lead = generator(7), () if K is None else (K,)
     s = torch.randn(*lead, B, T, 2, generator=g, dtype=torch.float64)
-    if metric == "mse":
+    if metric in ("mse", "deviance"):
         target = torch.randn(*lead, B, L, O, generator=g, dtype=torch.float64)
+        target = target if metric == "mse" else (3 * target).abs().round()  # counts, 0 among them
     else:
         target = torch.randint(O, (*lead, B, L), generator=g)
     weight = torch.rand(*lead, B, L, generator=g, dtype=torch.float64)
@@ -277,6 +279,15 @@ def task_with(metric):
     return task
 
 
+def of_output(metric, what, o, v):
+    """Error of one output."""
+    if metric == "mse":
+        return (o - v) ** 2
+    if what == "loss":
+        return math.exp(o) - v * o
+    return 2 * (math.exp(o) - v - (v * (o - math.log(v)) if v else 0.0))
+
+
 def naive(metric, y, batch, what):
     """Loss or score of one net, in plain Python."""
     y, target, weight = (x.tolist() for x in (y, batch.target, batch.weight))
@@ -284,9 +295,11 @@ def naive(metric, y, batch, what):
     for b in range(len(y)):
         for t, w in enumerate(weight[b]):
             out, want = y[b][t], target[b][t]
-            if metric == "mse":
-                value = sum((o - v) ** 2 for o, v in zip(out, want, strict=True)) / len(out)
-            elif what == "loss":
+            if metric in ("mse", "deviance"):
+                for o, v, each in zip(out, want, w if isinstance(w, list) else [w] * len(out), strict=True):
+                    total, mass = total + each * of_output(metric, what, o, v), mass + each
+                continue
+            if what == "loss" or metric == "cross_entropy":
                 value = math.log(sum(math.exp(o) for o in out)) - out[want]
             else:
                 value = float(max(range(len(out)), key=out.__getitem__) == want)
@@ -294,7 +307,7 @@ def naive(metric, y, batch, what):
     return total / mass
 
 
-@pytest.mark.parametrize("metric", ["mse", "accuracy"])
+@pytest.mark.parametrize("metric", ["mse", "accuracy", "cross_entropy", "deviance"])
 @pytest.mark.parametrize("what", ["loss", "score"])
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
 def test_loss_and_score_equal_a_loop(metric, what, own):
@@ -310,6 +323,33 @@ def test_loss_and_score_equal_a_loop(metric, what, own):
         assert found[k].item() == pytest.approx(expected, abs=1e-12)
         assert getattr(task, what)(y[k], one).item() == pytest.approx(expected, abs=1e-12)
         assert getattr(task, what)(y[k], one).shape == ()
+
+
+@pytest.mark.parametrize("metric", ["mse", "deviance"])
+@pytest.mark.parametrize("what", ["loss", "score"])
+def test_weights_of_outputs_equal_a_loop(metric, what):
+    task, batch = task_with(metric), random_batch(metric)
+    batch = replace(batch, weight=torch.rand(5, 3, 4, generator=generator(9), dtype=torch.float64).round(decimals=1))
+    y = torch.randn(2, 5, 3, 4, generator=generator(8), dtype=torch.float64)
+    found = getattr(task, what)(y, batch)
+    assert found.tolist() == pytest.approx([naive(metric, x, batch, what) for x in y], abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["mse", "accuracy", "cross_entropy", "deviance"])
+def test_steps_read_anywhere_and_an_offset_equal_a_loop(metric):
+    """`at` picks the steps trial by trial; y may be given at all steps or at those that are read."""
+    task, plain, at = task_with(metric), random_batch(metric), torch.tensor([[0, 3, 3], [5, 4, 0], [1, 2, 3]])
+    at = at[[0, 1, 2, 1, 0]]
+    offset = torch.randn(5, 3, 4, generator=generator(9), dtype=torch.float64)
+    batch = replace(plain, at=at, offset=offset)
+    y = torch.randn(2, 5, 6, 4, generator=generator(8), dtype=torch.float64)
+    read = torch.stack([torch.stack([y[k, b, at[b]] for b in range(5)]) for k in range(2)])
+    for what in ("loss", "score"):
+        for given in (y, read):
+            found = getattr(task, what)(given, batch)
+            expected = [naive(metric, x + offset, plain, what) for x in read]
+            assert found.tolist() == pytest.approx(expected, abs=1e-12)
+    assert task.score(y, batch).dtype == torch.float64 and task.score(y[0].float(), batch.to(torch.float32)).dim() == 0
 
 
 @pytest.mark.parametrize("metric", ["mse", "accuracy"])
@@ -367,6 +407,35 @@ def test_batch_per_net():
     assert joined.s.shape == (3, 4, 10, 2) and len(joined) == 4 and joined.last == 1
     for k, source in enumerate((1, 0, 1)):
         assert same(Batch(joined.s[k], joined.target[k], joined.weight[k]), batches[source])
+    assert torch.equal(joined.info["marked"][2], batches[1].info["marked"])
+    with pytest.raises(ValueError, match="not from one with a net dimension"):
+        joined[0]
+
+
+def full_batch(K=None, words=False):
+    """With a target at each of 6 steps, and all else that such a batch may hold."""
+    g, lead = generator(3), () if K is None else (K,)
+    s = torch.randint(4, (*lead, 5, 6), generator=g) if words else torch.randn(*lead, 5, 6, 2, generator=g)
+    target, weight = torch.randn(*lead, 5, 6, 3, generator=g), torch.rand(*lead, 5, 6, generator=g)
+    return Batch(s, target, weight, {"trial": torch.arange(5).expand(*lead, 5)}, offset=0.1 * target)
+
+
+@pytest.mark.parametrize("K", [None, 3])
+@pytest.mark.parametrize("words", [False, True])
+def test_batches_in_parts(K, words):
+    """Trials by number and windows of steps put together again are the whole."""
+    batch, dim = full_batch(K, words), 0 if K is None else 1
+    for parts, along in (
+        (list(batch.split(2)), dim),
+        ([batch.window(0, 1), batch.window(1, 5), batch.window(5, 6)], dim + 1),
+    ):
+        assert [len(p) if along == dim else p.steps for p in parts] == ([2, 2, 1] if along == dim else [1, 4, 1])
+        for name in ("s", "target", "weight", "offset"):
+            assert torch.equal(torch.cat([getattr(p, name) for p in parts], along), getattr(batch, name))
+        assert all(p.at is None and p.given is None and p.stacked == batch.stacked for p in parts)
+    assert torch.equal(torch.cat([p.info["trial"] for p in batch.split(2)], dim), batch.info["trial"])
+    with pytest.raises(ValueError, match="only sequences with a target at each of their T = 6 steps can be windowed"):
+        replace(batch, weight=batch.weight[..., 1:]).window(0, 2)
 
 
 # Bad arguments

@@ -183,6 +183,27 @@ def test_only_the_recall_counts():
     assert torch.equal(task.score_sequence(longer, batch), task.score_sequence(wrong, batch))
 
 
+@pytest.mark.parametrize("task", TASKS[4:], ids=ids[4:])
+def test_scores_of_copying_are_shares_of_symbols_and_of_sequences(task):
+    """Sums and counts: of symbols that count, and of trials; the main score first."""
+    batch, K = task.sample(50, gen(15)), 3
+    y = torch.randn(K, 50, batch.last, task.alphabet, generator=gen(16))
+    found = task.scores(y, batch)
+    assert list(found) == ["accuracy", "sequence"] and all(one.better == "higher" for one in found.values())
+    for k in range(K):
+        symbols = sequences = 0
+        for answers, target, weight in zip(y[k].tolist(), batch.target.tolist(), batch.weight.tolist(), strict=True):
+            right = [a.index(max(a)) == b for a, b, w in zip(answers, target, weight, strict=True) if w]
+            symbols, sequences = symbols + sum(right), sequences + all(right)
+        assert (found["accuracy"].sum[k], found["accuracy"].count[k]) == (symbols, 50 * task.symbols)
+        assert (found["sequence"].sum[k], found["sequence"].count[k]) == (sequences, 50)
+    parts = [task.scores(y[:, i : i + 20], batch[i : i + 20]) for i in (0, 20, 40)]
+    for name, whole in found.items():
+        added = parts[0][name] + parts[1][name] + parts[2][name]
+        assert torch.equal(added.sum, whole.sum) and torch.equal(added.count, whole.count)
+        assert torch.equal(added.value, whole.value)
+
+
 def test_sequence_chance():
     task = tasks.FixedCopy(2, 3, 3)
     batch = task.held_out("test")

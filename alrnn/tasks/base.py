@@ -79,6 +79,8 @@ class Batch:
 
     def __getitem__(self, index: int | slice | Tensor | Sequence[int]) -> Batch:
         """The trials with these indices, one or many, as a batch; of a batch without a net dimension."""
+        if self.stacked:
+            raise ValueError("trials are picked from a batch that all nets share, not from one with a net dimension")
         which = index if isinstance(index, slice) else torch.atleast_1d(torch.as_tensor(index))
         return self.map(lambda x: x[which])
 
