@@ -42,7 +42,8 @@ class Attractor:
     def proven(self) -> bool:
         """States near `point` are drawn to it, and these starts are.
 
-        If not, they rest there as far as rounding shows: on a saddle, say, or on a border whose sides do not agree.
+        If not, they rest there as far as rounding shows: on a saddle, say, or on a border whose sides do not agree. On
+        a border whose sides do agree, these starts are within 1e-6.
         """
         return self.point is not None and self.point.attracting
 
@@ -142,7 +143,8 @@ def _draws(m: Map, point: FixedPoint, z: np.ndarray) -> bool:
     stays = (((room > 0) == word) & (reach < np.abs(room))).all()
     exact = np.abs(modes @ amounts - away).max() <= 1e-9 * max(1.0, np.abs(away).max())
     close = np.abs(away).max() <= 1e-6 * max(1.0, np.abs(orbit).max())
-    return bool(close or (stays and exact and point.attracting))
+    certain = point.attracting and not point.boundary  # then close is not enough
+    return bool((stays and exact and certain) or (close and not certain))
 
 
 def _resembles(path: np.ndarray, rate: float, zero: float) -> str:
