@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import alrnn
 from alrnn import Init, Stack, evaluate, fit
 from alrnn.nets import ALRNN, EncoderDecoder, Inputs
-from alrnn.regions import visits
+from alrnn.regions import lesion_scores, silence, visits
 from alrnn.sweep import Sweep
 from alrnn.sweep import run as run_sweep
 from alrnn.tasks import Batch, Score, Task
@@ -321,6 +321,25 @@ def test_both_recurrences_can_be_read_as_almost_linear_nets():
     seen = visits(net.decoder, z)
     assert seen.counts.sum() == 20 * 5 and {len(code) for code in seen.codes} == {3}
     assert torch.linalg.eigvals(net.encoder.jacobian([1, 0])).shape == (6,)
+
+
+def test_a_unit_of_the_decoder_can_be_lesioned():
+    task, net = Say(), pair(Say(), 3, 2)
+    test = task.held_out("test", 60)
+
+    def scored(decoder):
+        other = net.copy()
+        other.decoder = decoder
+        return evaluate(other, task, test.to(torch.float64)).item()
+
+    found = lesion_scores(net.decoder, scored)
+    assert found.intact == evaluate(net, task, test.to(torch.float64)).item() and len(found.lesioned) == 3
+    p = leaves(net)
+    with torch.no_grad():
+        p["decoder.W"][:, 4] = 0
+    other = net.copy()
+    other.decoder = silence(net.decoder, 1)
+    close(other(test.s, test.given)[0], plain_run(p, net, test.s, test.given)[0])
 
 
 def test_sizes_counts_and_settings():

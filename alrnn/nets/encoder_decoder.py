@@ -15,26 +15,27 @@ from .net import Inputs, Net, Output, Seen, Weights
 
 
 class EncoderDecoder(Net):
-    """An AL-RNN that reads s, whose last state is the first of another one, which answers in L steps.
+    """An AL-RNN that reads s, the encoder, and one that starts from its last state and answers in L steps, the decoder.
 
-    In training the decoder is fed what the batch gives, `Batch.given`: the right answer, one step late, behind a start.
-    These are symbols, (B, L), whole numbers from 0 to given_size - 1, where answers are 0 to O - 1 and the start is one
-    of the others; or numbers, (B, L, given_size). Where it is scored, it is fed its own answers: its likeliest symbol,
-    or its outputs y, for which given_size must be O. Of what is given it sees the start alone, so a task says how
-    answers begin, and with as many steps how long they may be. Texts of other lengths begin late in s, as words with -1
-    in front. A batch has no `at`.
+    The decoder reads `Batch.given`: in training the right answer, one step late, behind something to start from. That
+    is symbols (B, L), whole numbers below given_size, where those of the answers are 0 to O - 1 and the start is one
+    more; or numbers (B, L, given_size). When it is scored (`predict`) the decoder sees the start alone, the first step
+    of given, and then reads its own answer: the likeliest symbol of the step before, or the outputs themselves.
+
+    So the task says how answers start and how long they may get, L. A text that is shorter than others has -1 before it
+    begins; the encoder is always read at the last step of s, and a batch has no `at`.
 
     Args:
         input_size: N. hidden_size: M of both. nonlinear_size: P of the decoder. output_size: O.
-        nonlinear_encoder: P of the encoder; that of the decoder by default.
-        given_size: columns of the decoder's input, at least O; by default O + 1, the symbols and one to start from. The
-            task has the same.
-        stop: the symbol that ends an answer that the net gives on its own, if there is one: whatever comes later,
-            outputs stay as they are, so it is this symbol up to step L, and what a task wants there as well.
-        seed, init: as for `ALRNN`, of both; they have draws of their own.
+        nonlinear_encoder: P of the encoder; by default that of the decoder.
+        given_size: number of symbols, or columns, that the decoder reads, at least O; the task has the same. By default
+            O + 1: what it can say, and a start. O for numbers.
+        stop: the symbol, if any, that ends an answer. When the net is scored, outputs stay as they are from there on,
+            so that the symbol is repeated up to step L: answers that go on are wrong where the target repeats it, too.
+        seed, init: as for `ALRNN`, of both; each has its own draws.
 
-    encoder, decoder: `ALRNN`s, to be read like any other; the encoder has no readout. Output z: the decoder's states,
-    whose first is the encoder's last; state: the decoder's last, from which an encoder can go on.
+    encoder, decoder: `ALRNN`s, to be read like any other (the encoder without a readout). An `Output` holds the
+    decoder's states; its last one is what an encoder can go on from.
 
     Raises:
         ValueError: sizes, stop or seed out of range, or no such init.
@@ -64,9 +65,19 @@ class EncoderDecoder(Net):
         reads = P if nonlinear_encoder is None else integer("nonlinear_encoder", nonlinear_encoder, 0, M, "hidden_size")
         self.encoder = ALRNN(input_size, M, reads, 0, seed, init)
         self.input_size, self.hidden_size, self.output_size = self.encoder.input_size, M, O
-        self.nonlinear_size, self.nonlinear_encoder, self.init = P, reads, self.decoder.init
+        self.init = self.decoder.init
         self.stop = None if stop is None else integer("stop", stop, 0, O - 1)
         self.register_buffer("stops", torch.tensor(-1 if stop is None else stop), persistent=False)
+
+    @property
+    def nonlinear_size(self) -> int:
+        """P of the decoder."""
+        return self.decoder.nonlinear_size
+
+    @property
+    def nonlinear_encoder(self) -> int:
+        """P of the encoder."""
+        return self.encoder.nonlinear_size
 
     @classmethod
     def run(cls, w: Weights, batch: Seen, last: int | None = None, state: Any = None) -> Output:
