@@ -199,8 +199,8 @@ def through(cell: Any, blocks: list[Tensor], z: Tensor, backwards: bool) -> tupl
     w, order = {name: getattr(cell, name)[None] for name in ("A", "W", "C", "h", "bends")}, -1 if backwards else 1
     outs = []
     for block in blocks[::order]:
-        s = (block.flip(0) if backwards else block).transpose(0, 1)
-        out = states(w, s, z[None, : len(s)])[0].transpose(0, 1)
-        z = torch.cat([out[-1], z[len(s) :]])  # of the sequences that have ended, or, backwards, not begun
+        s, B = (block.flip(0) if backwards else block).transpose(0, 1), block.shape[1]
+        out = states(w, s, z[None, :B])[0].transpose(0, 1)
+        z = torch.cat([out[-1], z[B:]])  # of the sequences that have ended, or, backwards, not begun
         outs.append(out.flip(0) if backwards else out)
     return outs[::order], z

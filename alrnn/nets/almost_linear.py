@@ -317,7 +317,7 @@ def states(w: Weights, s: Tensor, z0: Tensor | None = None, last: int | None = N
     if C.shape[2] == 0:  # no inputs: nothing to add to the state
         drive, weights = zeros(W, s.shape[-3], s.shape[-2], M), None
     start = zeros(W, K, drive.shape[-3], M) if z0 is None else z0
-    return leap(drive, start, A, W, weights, h, bends.log(), last)
+    return leap(drive, start, A, W, weights, h, bends.log(), None if last == drive.shape[-2] else last)
 
 
 def readout(w: Weights, z: Tensor, at: str = "") -> Tensor:
