@@ -291,7 +291,7 @@ def test_a_kind_that_has_the_name_of_another_is_not_saved(tmp_path):
 
 def test_what_settings_do_not_make_again_is_not_saved(tmp_path):
     one, other = EncoderDecoder(2, 5, 2, 1), net()
-    one.encoder = ALRNN(2, 5, 4, 0)  # another P than in the settings
+    one.encoder = ALRNN(2, 5, 2, 3)  # a readout, of which the settings know nothing
     with pytest.raises(ValueError, match="makes another net"):
         Sweep(pd.DataFrame({"P": [2]}), [one]).save(tmp_path / "s")
     other.init = object()
