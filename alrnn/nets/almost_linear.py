@@ -277,7 +277,8 @@ class ALRNN(AlmostLinear, Net):
         if not fits or autocasts() or type(self).run.__func__ is not ALRNN.run.__func__:  # type: ignore[attr-defined]
             return None
         bends: Any = self._buffers["bends"]
-        z = step(s.squeeze(1), z0, _self_weights(A, bends), W, C, h, bends.log())
+        A = _self_weights(A, bends) if torch.is_grad_enabled() else A
+        z = step(s.squeeze(1), z0, A, W, C, h, bends.log())
         if not all_finite(z):  # as it is not if anything in s or z0 is not
             return None
         return nn.functional.linear(z, D, b).unsqueeze(1), z.unsqueeze(1)
@@ -349,7 +350,7 @@ def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
 
 def _self_weights(A: Tensor, bends: Tensor) -> Tensor:
     """A as it is, from which no gradient reaches the linear units."""
-    return torch.where(bends > 0, A, A.detach()) if torch.is_grad_enabled() else A
+    return torch.where(bends > 0, A, A.detach())
 
 
 def _tensor(x: Any) -> Tensor:
