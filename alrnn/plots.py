@@ -127,10 +127,10 @@ def score_against_P(
         ax.axhline(value, color=FLOOR, linestyle=dash, linewidth=1.2, label=name)
     if limits:
         ax.legend(loc="best")
-    if log:
-        ax.set_yscale("log")
     ax.set_xticks(x, [f"{P:g}" for P in sizes])
-    ax.set(xlabel="P, number of PWL units", ylabel=label, xlim=(-0.5, len(sizes) - 0.5))
+    ax.set(
+        xlabel="P, number of PWL units", ylabel=label, xlim=(-0.5, len(sizes) - 0.5), yscale="log" if log else "linear"
+    )
     return ax.figure  # type: ignore[return-value]
 
 
@@ -189,9 +189,7 @@ def phase_portrait(
     P, (left, right, bottom, top) = net.nonlinear_size, limits
     x, y = np.meshgrid(np.linspace(left, right, 15), np.linspace(bottom, top, 15))
     z = torch.tensor(np.stack([x.ravel(), y.ravel()], 1), dtype=net.W.dtype, device=net.W.device)
-    inputs = torch.zeros(len(z), 1, net.input_size, dtype=z.dtype, device=z.device)
-    if s is not None:
-        inputs += torch.as_tensor(s, dtype=z.dtype, device=z.device)
+    inputs = torch.zeros(len(z), 1, net.input_size).to(z) + torch.as_tensor(0 if s is None else s).to(z)
     with torch.no_grad():
         step = (net(inputs, z)[1][:, 0] - z).cpu().numpy()
     step /= np.sqrt(np.linalg.norm(step, axis=1, keepdims=True)) + 1e-12
@@ -257,8 +255,7 @@ def region_graph(visits: Visits, most: int = 12, ax: Axes | None = None) -> Figu
     Raises:
         ValueError: no region was visited.
     """
-    R = len(visits.counts)
-    if not R:
+    if not (R := len(visits.counts)):
         raise ValueError("there is nothing to draw: no region was visited")
     ax = ax or plt.subplots(figsize=(5.2, 4.8))[1]
     n = min(R, most)
@@ -270,16 +267,15 @@ def region_graph(visits: Visits, most: int = 12, ax: Axes | None = None) -> Figu
     place = nx.circular_layout(graph)
     few = visits.bits.shape[1] <= 3  # then the colours are those of `phase_portrait`
     index = [int("0" + visits.codes[i], 2) if few else i % len(REGIONS) for i in range(n)]
-    colours = [tuple(0.6 + 0.4 * x for x in REGIONS[i]) for i in index]
+    colours = 0.6 + 0.4 * np.array(REGIONS)[index]
     nx.draw_networkx_nodes(graph, place, node_size=size, node_color=colours, edgecolors="0.3", ax=ax)  # type: ignore
     names = {i: f"{visits.codes[i] or 'one region'}\n{dwell[i]:.1f} steps" for i in range(n)}
     nx.draw_networkx_labels(graph, place, names, font_size=9, ax=ax)
-    bent = "arc3,rad=0.18"
-    width = [0.4 + 3 * away[edge] for edge in graph.edges]
+    bent, width = "arc3,rad=0.18", [0.4 + 3 * away[edge] for edge in graph.edges]
     nx.draw_networkx_edges(graph, place, width=width, node_size=size, connectionstyle=bent, edge_color="0.35", ax=ax)  # type: ignore
     chances = {edge: f"{away[edge]:.2f}" for edge in graph.edges if away[edge] >= 0.01}
     nx.draw_networkx_edge_labels(graph, place, chances, font_size=8, connectionstyle=bent, rotate=False, ax=ax)
+    ax.set_title(f"{R} region{'s' * (R > 1)} visited" + f", the {n} most visited ones drawn" * (n < R))
     ax.margins(0.2)
     ax.set_axis_off()
-    ax.set_title(f"{R} region{'s' * (R > 1)} visited" + f", the {n} most visited ones drawn" * (n < R))
     return ax.figure  # type: ignore[return-value]

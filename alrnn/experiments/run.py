@@ -69,13 +69,10 @@ def run(
     bar = tqdm(total=len(nets), initial=len(nets) - len(todo), unit="net")
     with bar, Parallel(n_jobs=jobs, backend=backend) as parallel:
         for i in range(0, len(work), jobs):  # not as a generator of results, which some backends do not know
-            new = []
-            for result in parallel(work[i : i + jobs]):
-                new.append(_text(result))
-                bar.update(len(result))
-            table = pd.concat([read(path), *new])  # rows that another process added stay; but see above
-            columns = dict.fromkeys([*rows.columns, *table.columns])  # settings first, then results
-            table = table.reindex(columns=list(columns), fill_value="").fillna("")
+            new = [_text(result) for result in parallel(work[i : i + jobs])]
+            bar.update(sum(map(len, new)))
+            # Settings first, then results. Rows that another process added stay; but see above.
+            table = pd.concat([rows.head(0), read(path), *new]).fillna("")
             _write(table[~table.duplicated(list(rows.columns))], path)
     return read(path)
 
