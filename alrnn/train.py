@@ -62,6 +62,7 @@ class Trainer:
         theta = self.stack.theta
         self._streams = Streams(self.tasks, self.nets, self.settings["batch_size"], self.settings["window"], theta)
         self._loss = Objective(self.tasks, theta.device)
+        self._held = self.stack.trainable == 0
         self._lost_at = torch.full((len(self.nets),), -1, device=theta.device)  # step at which a net diverged
         self._losses: list[Tensor] = []
         self._norms: list[Tensor] = []
@@ -189,7 +190,7 @@ class Trainer:
         objective.sum().backward()
         grad = theta.grad
         assert grad is not None
-        grad.masked_fill_(self.stack.trainable == 0, 0.0)
+        grad.masked_fill_(self._held, 0.0)
         norm = grad.norm(dim=1)
         grad.mul_((self.settings["clip"] / norm).clamp(max=1)[:, None])
         return loss.detach(), norm, grad, output.state
