@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"  # here alone: packaging reads it, and it also holds in a bare source tree
+__version__ = "0.2.0"  # here alone: packaging reads it, and it also holds in a bare source tree
 
 from . import datasets, nets, recurrence, regions, tasks, theory
 from .crossval import cross_validate
