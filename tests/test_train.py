@@ -1,5 +1,6 @@
 """Training: against a plain torch loop, together against alone, regularisation, schedules, failures, sweeps, files."""
 
+import json
 import math
 import pickle
 import zipfile
@@ -585,6 +586,36 @@ def test_the_start_comes_back_from_a_file(tmp_path):
     nets = [ALRNN(1, 5, 1, 1, init=start) for start in (init, Init("rotation"))]
     Sweep(pd.DataFrame({"P": [1, 1]}), nets).save(tmp_path / "s.npz")
     assert [net.init for net in Sweep.load(tmp_path / "s.npz").nets] == [init, Init("rotation")]
+
+
+def test_files_of_version_0_1_0_are_read(tmp_path):
+    """One kind of net, described by its settings alone; weights net after net, A, W, C, h, D, b; no history."""
+    init, nets = Init("rotation", angles=(0.3, 0.1, 2.0)), mixed()
+    nets = [ALRNN(2, 6, one.nonlinear_size, 1, one.seed, init) for one in nets]
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randn(sum(p.numel() for p in one.parameters()), generator=generator) for one in nets]
+    names = ("input_size", "hidden_size", "nonlinear_size", "output_size", "seed")
+    told = [{name: getattr(one, name) for name in names} | {"init": vars(init)} for one in nets]
+    table = {"P": [one.nonlinear_size for one in nets], "test": [0.5] * 4 + [None]}
+    text = [json.dumps(x) for x in (told, table, {"P": "int64", "test": "float64"})]
+    np.savez(tmp_path / "old.npz", text=np.array(text), theta=torch.stack(rows).numpy())
+    again = Sweep.load(tmp_path / "old.npz")
+    for one, row, like in zip(again.nets, rows, nets, strict=True):
+        parts = [getattr(one, name).detach().flatten() for name in ("A", "W", "C", "h", "D", "b")]
+        assert torch.equal(torch.cat(parts), row) and one.init == init and one.settings() == like.settings()
+    assert again.history is None and again.table.test.isna().tolist() == [False] * 4 + [True]
+    again.save(tmp_path / "new.npz")
+    assert torch.equal(theta(*Sweep.load(tmp_path / "new.npz").nets), torch.stack(rows))
+
+
+def test_a_history_is_saved_with_its_sweep(tmp_path):
+    swept = sweep(Breaks(1e30), 4, [0, 1], seeds=[0, 7], **QUICK, diverged="drop")
+    swept.save(tmp_path / "s")
+    past, again = swept.history, Sweep.load(tmp_path / "s").history
+    assert (past.P, past.seed, past.diverged, past.seconds) == (again.P, again.seed, again.diverged, again.seconds)
+    for name in ("loss", "grad_norm", "lr"):
+        np.testing.assert_array_equal(getattr(past, name), getattr(again, name))
+    pd.testing.assert_frame_equal(past.table(), again.table())
 
 
 def test_a_pickle_is_not_opened(tmp_path):
