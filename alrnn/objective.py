@@ -31,8 +31,8 @@ class Objective:
 
     def __init__(self, tasks: Sequence[Task], device: torch.device):
         self.asked: list[tuple[Task, Tensor]] = []
-        plain = [type(task).loss is Task.loss and "loss" not in vars(task) for task in tasks]
-        asks = [(t.metric, t.objective, t.heads) if usual else id(t) for t, usual in zip(tasks, plain, strict=True)]
+        usual = [type(t).loss is Task.loss and "loss" not in vars(t) for t in tasks]  # then these alone decide
+        asks = [(t.metric, t.objective, *t.heads) if u else id(t) for t, u in zip(tasks, usual, strict=True)]
         for one in dict.fromkeys(asks):
             nets = [k for k, asked in enumerate(asks) if asked == one]
             self.asked.append((tasks[nets[0]], torch.tensor(nets, device=device)))

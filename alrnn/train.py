@@ -63,6 +63,8 @@ class Trainer:
         self._streams = Streams(self.tasks, self.nets, self.settings["batch_size"], self.settings["window"], theta)
         self._loss = Objective(self.tasks, theta.device)
         self._held = self.stack.trainable == 0
+        if wrong := (~theta.isfinite()).any(1).nonzero().flatten().tolist():
+            raise ValueError(f"weights of net {wrong[0]} contain NaN or infinite values")
         self._lost_at = torch.full((len(self.nets),), -1, device=theta.device)  # step at which a net diverged
         self._losses: list[Tensor] = []
         self._norms: list[Tensor] = []
@@ -78,7 +80,8 @@ class Trainer:
     def history(self) -> History:
         """What happened so far."""
         K, lost = len(self.nets), self._lost_at.tolist()
-        loss, norm = (torch.stack(x).cpu().numpy() if x else np.zeros((0, K)) for x in (self._losses, self._norms))
+        past = [torch.stack(x).cpu() if x else torch.zeros(0, K) for x in (self._losses, self._norms)]
+        loss, norm = ((x.float() if x.dtype == torch.bfloat16 else x).numpy() for x in past)  # which numpy has not
         return History(
             loss,
             norm,

@@ -478,6 +478,7 @@ BAD_TASKS = {
     "other": (with_(metric="accuracy", objective="mse"), ValueError, "metric and objective of adding do not go"),
     "heads": (with_(heads=(Head("a", 2),)), ValueError, "heads of adding must share its 1 outputs"),
     "names": (with_(heads=HEADS, output_size=2), ValueError, "heads of adding must have names that differ"),
+    "heads of tuples": (with_(heads=(("a", 1),)), TypeError, "heads of adding must be alrnn.tasks.Head"),
     "metric of a head": (
         with_(heads=(Head("a", 1, "mse", metric="accuracy"),)),
         ValueError,
@@ -509,6 +510,40 @@ def test_tasks_that_are_none(bad, entrance, adams):
         else:
             ENTRANCES[entrance]([one], task, None)
     assert not adams and alike(before, facts([one]))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"outputs": 0}, "outputs of head a must be an integer of at least 1, got 0"),
+        ({"outputs": 1.5}, "outputs of head a must be an integer"),
+        ({"weight": math.nan}, "weight of head a must be a number above 0 and finite, got nan"),
+        ({"weight": -1}, "weight of head a must be a number above 0"),
+        ({"weight": "2"}, "weight of head a must be a number above 0"),
+    ],
+    ids=str,
+)
+def test_heads_that_are_none(given, words):
+    with pytest.raises(ValueError, match=words):
+        Head(**{"name": "a", "outputs": 1} | given)
+    fit(net(), with_(heads=[Head("a", 1)])(), **QUICK)  # a list of them is as good as a tuple
+
+
+@pytest.mark.parametrize("entrance", TRAINS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_not_called_divergence(entrance, value, adams):
+    nets = [net(seed=k) for k in range(3)]
+    nets[1].W.data[0, 0] = value
+    with pytest.raises(ValueError, match="weights of net 1 contain NaN or infinite values"):
+        ENTRANCES[entrance](nets, TASK, None)
+    assert not adams
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_nets_of_half_precision_have_a_history(dtype):
+    one = net().to(dtype)
+    history = fit(one, TASK, **QUICK)
+    assert np.isfinite(history.loss).all() and history.loss.shape == (3, 1) and one.W.dtype == dtype
 
 
 @pytest.mark.parametrize("entrance", ["fit", "evaluate", "scores"])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..checks import depth, integer, is_words
 from .base import Batch, Task
-from .losses import METRIC, OBJECTIVE
+from .losses import METRIC, OBJECTIVE, Head
 
 
 def check_task(task: Any) -> None:
@@ -18,6 +18,8 @@ def check_task(task: Any) -> None:
         raise TypeError(f"task must be made first: {task.__name__}(...), not the class {task.__name__}")
     if not isinstance(task, Task):
         raise TypeError(f"task must be an alrnn.tasks.Task (Arrays, for own arrays), got {type(task).__name__}")
+    if not all(isinstance(head, Head) for head in task.heads):
+        raise TypeError(f"heads of {task.name} must be alrnn.tasks.Head(name, outputs, ...), got {task.heads}")
     metrics: list[Any] = [head.metric or METRIC.get(head.objective) for head in task.heads] or [task.metric]
     objectives: list[Any] = [head.objective for head in task.heads] or [task.objective or OBJECTIVE.get(task.metric)]
     for name, given, allowed in (("metric", metrics, OBJECTIVE), ("objective", objectives, METRIC)):

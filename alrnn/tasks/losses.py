@@ -9,11 +9,14 @@ by which the log-likelihood falls short of that of a model that knows each count
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ..checks import integer
 
 Objective = Literal["mse", "cross_entropy", "poisson"]
 Metric = Literal["mse", "accuracy", "cross_entropy", "deviance"]
@@ -56,6 +59,11 @@ class Head:
     objective: Objective = "mse"
     weight: float = 1.0
     metric: Metric | None = None
+
+    def __post_init__(self) -> None:
+        integer(f"outputs of head {self.name}", self.outputs, 1)
+        if not isinstance(self.weight, Real) or not 0 < self.weight < float("inf"):
+            raise ValueError(f"weight of head {self.name} must be a number above 0 and finite, got {self.weight!r}")
 
     @property
     def columns(self) -> int:
