@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import math
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 
 def integer(name: str, value: object, low: int, high: int | None = None, named: str = "") -> int:
@@ -52,6 +54,8 @@ def check_words(s: object, like: Tensor, shape: tuple[int | str, ...], N: int) -
         return False
     assert isinstance(s, Tensor)
     check_shape(f"words s (numbers would be {like.dtype})", s, like, shape)
+    if not readable(s):
+        return True
     if s.min() < -1 or s.max() >= N:
         raise ValueError(f"words must be from 0 to {N - 1}, or -1 before the first one, got {s.min()} to {s.max()}")
     if ((s[..., 1:] < 0) & (s[..., :-1] >= 0)).any():
@@ -75,17 +79,63 @@ def check_input(name: str, x: object, like: Tensor, shape: tuple[int | str, ...]
 
 
 def all_finite(x: Tensor) -> bool:
-    """Whether x has only finite numbers; True where they cannot be looked at: compiled, under vmap, without memory."""
-    if torch.compiler.is_compiling():
+    """Whether x has only finite numbers; True where they are not to be looked at."""
+    if not readable(x):
         return True
-    try:
-        return math.isfinite(x.sum().item()) or bool(torch.isfinite(x).all())  # the sum is quick, and mostly enough
-    except RuntimeError:
-        return True
+    return math.isfinite(x.sum().item()) or bool(torch.isfinite(x).all())  # the sum is quick, and mostly enough
+
+
+def watched() -> bool:
+    """Whether torch compiles, exports or traces, or a mode watches its operations: only those are seen."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def transformed() -> bool:
+    """Whether a transform of torch.func or forward-mode differentiation is on."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def ordinary(*tensors: Tensor | None) -> bool:
+    """Whether these are torch's own tensors on one device, numbers in memory that stand for themselves, and nothing
+    looks on.
+
+    Others (batched, dual, fake, functional, sparse, nested, a negated view, zeros without memory, ...), and all while
+    something looks on, are for torch's operations alone: their addresses and numbers are not what they seem.
+    """
+    if watched() or transformed():
+        return False
+    keys: set[int] = set()
+    for x in tensors:
+        if x is not None:
+            if type(x) not in _OWN:
+                return False
+            keys = keys or _ordinary_keys(x.device)
+            if torch._C._dispatch_keys(x).raw_repr() not in keys:
+                return False
+    return True
+
+
+def readable(x: Tensor) -> bool:
+    """Whether to look at the numbers of x: on another device than the CPU that would wait for it."""
+    return x.is_cpu and ordinary(x)
+
+
+_OWN = {Tensor, nn.Parameter}
+
+
+@functools.cache
+def _ordinary_keys(device: torch.device) -> set[int]:
+    """What torch dispatches on for a tensor that is nothing but numbers on a device: whatever else it is adds to it."""
+    keys = set()
+    for mode in (False, True):
+        with torch.inference_mode(mode):
+            keys.add(torch._C._dispatch_keys(torch.empty(0, device=device)).raw_repr())
+    return keys
 
 
 def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]) -> None:
     """One clear error unless x has this shape (a letter: any size but 0) and is on the device of `like`."""
+    check_dense(name, x)
     sizes = list(zip(x.shape, shape, strict=False))
     if x.dim() != len(shape) or any([n != m and not isinstance(m, str) for n, m in sizes]):
         raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), got {tuple(x.shape)}")
@@ -95,14 +145,49 @@ def check_shape(name: str, x: Tensor, like: Tensor, shape: tuple[int | str, ...]
         raise ValueError(f"{name} is on {x.device}, the net on {like.device}")
 
 
-def check_recurrence(s, z0, A, W, C, h, lower, last) -> None:
-    """Arguments of `recurrence` that do not fit."""
+def check_dense(name: str, x: Tensor) -> None:
+    """One clear error unless x is a dense tensor, not a sparse or nested one."""
+    if x.layout != torch.strided or x.is_nested:
+        kind = "a nested one" if x.is_nested else f"layout {x.layout}"
+        raise TypeError(
+            f"{name} must be a dense tensor, got {kind}; x.to_dense() or torch.nested.to_padded_tensor make one"
+        )
+
+
+def check_recurrence(s, z0, A, W, C, h, lower, last) -> bool:
+    """One clear error for arguments of `recurrence` that do not fit; else, whether all are `ordinary`."""
     named = {"s": s, "z0": z0, "A": A, "W": W, "C": C, "h": h, "lower": lower}
-    named = {name: x for name, x in named.items() if x is not None}
+    if C is None:
+        del named["C"]
+    here = ordinary(*named.values())
+    if not here or any([x.dtype != z0.dtype for x in named.values()]) or not z0.is_floating_point():
+        _check_kinds(named)
+    if s.dim() not in (3, 4):
+        raise ValueError(f"s must have shape (B, T, N) or (K, B, T, N), got {tuple(s.shape)}")
+    if z0.dim() != 3:
+        raise ValueError(f"z0 must have shape (K, B, M), got {tuple(z0.shape)}")
+    (K, B, M), (T, N) = z0.shape, s.shape[-2:]
+    shapes = {"A": (K, M), "W": (K, M, M), "C": (K, M, N), "h": (K, M), "lower": (K, M)}
+    shapes["s"] = (K, B, T, M if C is None else N)[4 - s.dim() :]
+    for name, shape in shapes.items():
+        if name in named and named[name].shape != shape:
+            raise ValueError(
+                f"{name} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(named[name].shape)}"
+            )
+    if 0 in (K, B, M, N, T):
+        sizes = f"K={K}, B={B}, M={M}, N={N}, T={T}"
+        raise ValueError(f"need at least one net, sequence, unit, input and step, got {sizes}")
+    if last is not None and not (isinstance(last, (int, torch.SymInt)) and 1 <= last <= T):
+        raise ValueError(f"last must be between 1 and T = {T}, got {last}")
+    return here
+
+
+def _check_kinds(named: dict[str, Any]) -> None:
     for name, x in named.items():
         if not isinstance(x, Tensor) or not x.is_floating_point():
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(f"{name} must be a floating point tensor, got {kind}")
+        check_dense(name, x)
     if len({x.dtype for x in named.values()}) > 1:
         raise TypeError(
             "all arguments must have one dtype, got " + ", ".join(f"{n} {x.dtype}" for n, x in named.items())
@@ -111,23 +196,6 @@ def check_recurrence(s, z0, A, W, C, h, lower, last) -> None:
         raise ValueError(
             "all arguments must be on one device, got " + ", ".join(f"{n} {x.device}" for n, x in named.items())
         )
-    if s.dim() not in (3, 4):
-        raise ValueError(f"s must have shape (B, T, N) or (K, B, T, N), got {tuple(s.shape)}")
-    if z0.dim() != 3:
-        raise ValueError(f"z0 must have shape (K, B, M), got {tuple(z0.shape)}")
-    (K, B, M), (T, N) = z0.shape, s.shape[-2:]
-    expected = {"A": (K, M), "W": (K, M, M), "C": (K, M, N), "h": (K, M), "lower": (K, M)}
-    expected["s"] = (B, T, N if C is not None else M) if s.dim() == 3 else (K, B, T, N if C is not None else M)
-    for name, shape in expected.items():
-        if name in named and tuple(named[name].shape) != shape:
-            raise ValueError(
-                f"{name} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(named[name].shape)}"
-            )
-    if min(K, B, M, N, T) == 0:
-        sizes = f"K={K}, B={B}, M={M}, N={N}, T={T}"
-        raise ValueError(f"need at least one net, sequence, unit, input and step, got {sizes}")
-    if last is not None and not (isinstance(last, int) and 1 <= last <= T):
-        raise ValueError(f"last must be between 1 and T = {T}, got {last}")
 
 
 def fingerprint(x: Tensor | np.ndarray) -> str:

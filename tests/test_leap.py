@@ -224,7 +224,7 @@ def test_when_to_leap():
 def test_an_ensemble_leaps_and_learns_the_same(monkeypatch):
     """Nets of several P in one ensemble: the loss and its gradient, with leaps and without; leaps went both ways."""
     nets = [alrnn.ALRNN(1, 40, P, 2, seed=seed) for seed in (0, 1) for P in (0, 40, 3)]
-    ensemble, s = alrnn.model.Ensemble(nets), torch.rand(64, 300, 1)
+    ensemble, s = alrnn.Ensemble(nets), torch.rand(64, 300, 1)
     calls = []
     real = kernel.leap_backward
     monkeypatch.setattr(kernel, "leap_backward", lambda *xs: calls.append(xs[1]) or real(*xs))

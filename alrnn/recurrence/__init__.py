@@ -10,11 +10,16 @@ Shapes: K nets, B sequences, T steps, M units, N inputs.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+
 import torch
 from torch import Tensor
 
-from ..checks import check_recurrence
+from ..checks import check_recurrence, ordinary, transformed, watched
 from . import kernel
+
+BLOCKS = 6  # of steps, in which the torch path walks back: that much less memory, that many more operations
 
 __all__ = ["backend", "phi", "recurrence", "reference", "step"]
 __dir__ = __all__.copy  # dir() shows what is public
@@ -68,11 +73,42 @@ def recurrence(
         ValueError: wrong shape, T = 0, mixed devices, or `last` outside 1..T.
         TypeError: not floating point, or dtypes that differ.
     """
-    check_recurrence(s, z0, A, W, C, h, lower, last)
+    return walk(check_recurrence(s, z0, A, W, C, h, lower, last), s, z0, A, W, C, h, lower, last)
+
+
+def walk(
+    here: bool,
+    s: Tensor,
+    z0: Tensor,
+    A: Tensor,
+    W: Tensor,
+    C: Tensor | None,
+    h: Tensor,
+    lower: Tensor,
+    last: int | None = None,
+) -> Tensor:
+    """`recurrence` of arguments that fit and are ordinary, or not: so it is decided who serves.
+
+    Ordinary tensors get the C kernel or, in place, torch. What compiles, traces or watches sees one operator, which it
+    need not understand. Transforms of torch.func, forward mode and tensors of other kinds get the loop.
+    """
     inputs, last = (s, z0, A, W, C, h, lower), None if last == s.shape[-2] else last
-    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
-        return _Recurrence.apply(*inputs, last)
-    return _forward(*inputs, last, keep=False)[0]
+    with full_precision(z0):
+        if here:
+            if torch.is_grad_enabled() and any([x is not None and x.requires_grad for x in inputs]):
+                return _Recurrence.apply(*inputs, last)
+            return _forward(*inputs, last, keep=False)[0]
+        if transformed() or not watched():
+            return reference(*inputs, last)
+        z = _states(*inputs)
+        return z if last is None else z[:, :, -last:]
+
+
+def full_precision(x: Tensor) -> contextlib.AbstractContextManager:
+    """Meanwhile no autocast where x is: a state is a sum over many steps."""
+    if torch._C._is_any_autocast_enabled() and torch.amp.is_autocast_available(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return contextlib.nullcontext()
 
 
 def backend() -> kernel.Backend:
@@ -92,13 +128,21 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        *inputs, kept = ctx.saved_tensors
-        library, need = kernel.library_for(grad), ctx.needs_input_grad[:-1]
+        return *_backward(ctx, grad), None
+
+
+def _backward(ctx, grad):
+    *inputs, kept = ctx.saved_tensors
+    need = tuple(ctx.needs_input_grad[:7])
+    with full_precision(grad):
         if torch.is_grad_enabled():  # this backward will be differentiated itself: the states must know how they arose
-            return *_torch_backward(need, grad, _Recurrence.apply(*inputs, None), *inputs), None
-        if library is not None:
-            return *kernel.backward(library, need, grad, kept, *inputs), None
-        return *_torch_backward(need, grad, kept, *inputs), None
+            return _torch_backward(need, grad, walk(ordinary(*inputs), *inputs), *inputs)
+        if ordinary(grad, kept, *inputs):
+            return _gradients_from(need, grad, kept, *inputs)
+        if transformed() or not watched():
+            return _torch_backward(need, grad, walk(ordinary(*inputs), *inputs), *inputs)
+        found = iter(_gradients(grad, kept, *inputs, need))
+        return tuple(next(found) if n else None for n in need)
 
 
 def _forward(s, z0, A, W, C, h, lower, last, keep):
@@ -110,16 +154,59 @@ def _forward(s, z0, A, W, C, h, lower, last, keep):
     return (z if last is None else z[:, :, -last:].clone()), z
 
 
+def _gradients_from(need, grad, kept, *inputs):
+    library = kernel.library_for(grad)
+    if library is not None:
+        return kernel.backward(library, need, grad, kept, *inputs)
+    return _torch_backward(need, grad, kept, *inputs)
+
+
+# ---- one operator for all that compiles or traces: all states, and the gradients that are needed
+
+_INPUTS = "Tensor s, Tensor z0, Tensor A, Tensor W, Tensor? C, Tensor h, Tensor lower"
+
+
+@torch.library.custom_op("alrnn::states", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
+def _states(s, z0, A, W, C, h, lower):
+    z, _ = _forward(s, z0, A, W, C, h, lower, None, keep=False)
+    return z.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # laid out in memory as the kernel does it
+
+
+@_states.register_fake
+def _(s, z0, *_):
+    K, B, M = z0.shape
+    return z0.new_empty(K, s.shape[-2], M, B).permute(0, 3, 1, 2)
+
+
+@torch.library.custom_op(
+    "alrnn::gradients", mutates_args=(), schema=f"(Tensor grad, Tensor z, {_INPUTS}, bool[] need) -> Tensor[]"
+)
+def _gradients(grad, z, *rest):
+    found = _gradients_from(rest[-1], grad, z, *rest[:-1])
+    return [x.clone(memory_format=torch.contiguous_format) for x in found if x is not None]
+
+
+@_gradients.register_fake
+def _(grad, z, *rest):
+    return [x.new_empty(x.shape) for x, n in zip(rest[:-1], rest[-1], strict=True) if n]
+
+
+_states.register_autograd(_backward, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs, output))
+
+
+# ---- torch's own operations
+
+
 def _torch_forward(s, z0, A, W, C, h, lower):
-    """All states. Time comes first in memory, so that every step is one contiguous block."""
-    x = s.movedim(-2, 0)  # (T, B, N) or (T, K, B, N)
-    x = x.unsqueeze(1) if s.dim() == 3 else x
-    z = (x if C is None else x @ C.mT) + h[:, None]  # (T, K, B, M), the drive of every step
-    WT, a, low, previous = W.mT, A[:, None], lower[:, None], z0
-    for t in range(z.shape[0]):
-        z[t].baddbmm_(phi(previous, low), WT).addcmul_(a, previous)
-        previous = z[t]
-    return z.movedim(0, 2)
+    """All states. In memory each net's time comes first, so that a step is one block of every net."""
+    (K, B, M), (T, N) = z0.shape, s.shape[-2:]
+    x = s.transpose(-3, -2).reshape(*s.shape[:-3], T * B, N).expand(K, T * B, N)
+    z = (x + h[:, None] if C is None else torch.bmm(x, C.mT).add_(h[:, None])).view(K, T, B, M)  # drive of every step
+    low = lower[:, None].nan_to_num(-torch.inf, torch.inf, -torch.inf)  # as in `phi`, where nothing lies below NaN
+    WT, a, previous = W.mT, A[:, None], z0
+    for t in range(T):
+        previous = z[:, t].baddbmm_(torch.maximum(previous, low), WT).addcmul_(a, previous)
+    return z.transpose(1, 2)
 
 
 def _torch_backward(need, grad, z, s, z0, A, W, C, h, lower):
@@ -127,32 +214,42 @@ def _torch_backward(need, grad, z, s, z0, A, W, C, h, lower):
 
         G_{t-1} = direct + A G_t + phi'(z_{t-1}) W^T G_t.
 
-    It is made of differentiable operations, hence it can be differentiated again.
+    It is made of differentiable operations, hence it can be differentiated again. Block by block of steps, what
+    follows from the G_t is summed up, so that nothing as large as the states is held beside them and `grad`.
     """
-    before = torch.cat([z0.unsqueeze(2), z[:, :, :-1]], dim=2)  # z_{t-1}
-    dead = before <= lower[:, None, None]
-    g, steps = torch.zeros_like(z0), []
-    T, last = z.shape[2], grad.shape[2]
-    for t in reversed(range(T)):
-        if t >= T - last:
-            g = g + grad[:, :, t - T + last]
+    T, missing = z.shape[2], z.shape[2] - grad.shape[2]
+    grad = grad if grad.layout == torch.strided else grad.to_dense()
+    direct = [torch.zeros_like(z0)] * (missing + 1) + list(grad.unbind(2))  # to z_{-1}, z_0, ..., z_{T-1}
+    size, g, parts = max(8, -(-T // BLOCKS)), direct.pop(), []
+    ds = grad.new_empty(s.shape) if need[0] else None
+    for end in range(T, 0, -size):
+        begin = max(0, end - size)
+        before = z[:, :, begin - 1 : end - 1] if begin else torch.cat([z0.unsqueeze(2), z[:, :, : end - 1]], 2)
+        here = s[..., begin:end, :]
+        g, flat, part = _torch_block(need, g, direct[begin:end], before, here, A, W, C, lower)
+        parts.append(part)
+        if ds is not None:
+            d = (flat if C is None else flat @ C).reshape(len(z0), end - begin, z0.shape[1], -1).transpose(1, 2)
+            ds[..., begin:end, :] = d.sum(0) if s.dim() == 3 else d
+        del flat
+    sums = (functools.reduce(torch.add, xs) if xs[0] is not None else None for xs in zip(*parts, strict=True))
+    return ds, g if need[1] else None, *sums
+
+
+def _torch_block(need, g, direct, before, s, A, W, C, lower):
+    """From G after a block of n steps: G before it, all G, and what they add to dA, dW, dC, dh, dlower if needed."""
+    a, low, before = A[:, None], lower[:, None], before.transpose(1, 2)  # z_{t-1}, (K, n, B, M)
+    dead, steps = before <= low[:, None], []
+    for t in reversed(range(len(direct))):
         steps.append(g)
-        g = A[:, None] * g + (g @ W).masked_fill(dead[:, :, t], 0)
-    dz0 = g
-    G = torch.stack(steps[::-1], dim=2)  # (K, B, T, M)
-    flat = G.flatten(1, 2)  # (K, BT, M)
-    ds = dA = dW = dC = dh = dlower = None
-    if need[0]:
-        ds = G if C is None else G @ C.unsqueeze(1)
-        ds = ds.sum(0) if s.dim() == 3 else ds
-    if need[2]:
-        dA = (G * before).sum((1, 2))
-    if need[3]:
-        dW = flat.mT @ phi(before, lower[:, None, None]).flatten(1, 2)
-    if need[4]:
-        dC = flat.mT @ s.flatten(-3, -2)
-    if need[5]:
-        dh = flat.sum(1)
-    if need[6]:
-        dlower = (G @ W.unsqueeze(1)).masked_fill(~dead, 0).sum((1, 2))
-    return ds, dz0 if need[1] else None, dA, dW, dC, dh, dlower
+        g = torch.where(dead[:, t], direct[t], torch.baddbmm(direct[t], g, W)).addcmul(a, g)
+    G = torch.stack(steps[::-1], 1)  # (K, n, B, M)
+    del steps
+    K, n, B, M = G.shape
+    flat = G.reshape(K, n * B, M)
+    dA = (G * before).sum((1, 2)) if need[2] else None
+    dW = flat.mT @ phi(before, low[:, None]).reshape(K, n * B, M) if need[3] else None
+    dC = flat.mT @ s.transpose(-3, -2).reshape(*s.shape[:-3], n * B, -1) if need[4] else None
+    dh = flat.sum(1) if need[5] else None
+    dlower = (flat @ W).masked_fill(~dead.reshape(K, n * B, M), 0).sum(1) if need[6] else None
+    return g, flat, (dA, dW, dC, dh, dlower)

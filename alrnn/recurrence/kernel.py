@@ -22,7 +22,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,32 +81,61 @@ def owning_the_threads() -> Iterator[None]:
 
 def library_for(x: Tensor) -> ctypes.CDLL | None:
     """The kernel if it can serve tensors like this one, else None."""
-    served = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    served = x.is_cpu and x.dtype in (torch.float32, torch.float64)
     return load()[0] if served else None
 
 
-def forward(library, s, z0, A, W, C, h, lower, last: int | None, marks: bool) -> tuple[Tensor, Tensor | None]:
+def forward(
+    library: ctypes.CDLL,
+    s: Tensor,
+    z0: Tensor,
+    A: Tensor,
+    W: Tensor,
+    C: Tensor | None,
+    h: Tensor,
+    lower: Tensor,
+    last: int | None,
+    marks: bool,
+) -> tuple[Tensor, Tensor | None]:
     """The last `last` states, (K, B, last, M), stored as (K, last, M, B); if wanted, the states `backward` starts from.
 
     These are the result itself if it holds all states, else every `block`-th one: the others are computed anew.
     """
-    job, _alive = _job(library, s, z0, A, W, C, h, lower)
+    job, _alive = _job(library, s, z0, W, lower, h, A, C)
     K, B, T, M = job.K, job.B, job.T, job.M
     z = z0.new_empty(K, last or T, M, B)
     kept = z if last is None else z0.new_empty(K, (T - 1) // job.block, M, B)
     job.z, job.last, job.every, job.marked = z.data_ptr(), z.shape[1], job.block, kept.shape[1]
     job.marks = kept.data_ptr() if marks and last else None
     library.alrnn_forward(job, z.element_size())
-    return z.permute(0, 3, 1, 2), kept if marks else None
+    z = z.permute(0, 3, 1, 2)
+    return z, (z if last is None else kept) if marks else None
 
 
-def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tensor | None, ...]:
-    """Gradients of the seven inputs, None where `need` is False, from the gradient of the last states."""
-    job, _alive = _job(library, s, z0, A, W, C, h, lower)
+def backward(
+    library: ctypes.CDLL,
+    need: Sequence[bool],
+    grad: Tensor,
+    marks: Tensor,
+    s: Tensor,
+    z0: Tensor,
+    A: Tensor,
+    W: Tensor,
+    C: Tensor | None,
+    h: Tensor,
+    lower: Tensor,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the seven inputs, None where `need` is False, from that of the last states and `forward`'s marks."""
+    job, alive = _job(library, s, z0, W, lower, h, A, C)
     K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
-    job.marks, job.last, job.grad = marks.data_ptr(), grad.shape[2], grad.data_ptr()
-    job.every, job.marked = (1, T) if job.last == T else (job.block, marks.shape[1])
-    job.grad_stride[:] = grad.stride()
+    job.last = grad.shape[2]
+    if job.last == T:
+        job.every, job.marked, marks = 1, T, marks.permute(0, 2, 3, 1)
+    else:
+        job.every, job.marked = job.block, (T - 1) // job.block
+    alive.append(_hand(job, "marks", marks.contiguous(), z0, (K, job.marked, M, B)))
+    alive.append(_hand(job, "grad", grad, z0, (K, B, job.last, M)))
+    job.grad_stride[:] = alive[-1].stride()
     parts, names = -(-B // job.lanes), ("ds", "dz0", "dA", "dW", "dC", "dh", "dlower")
     wanted = dict(zip(names, need, strict=True))
     wanted["dWC"] = wanted["dW"] or wanted["dC"]  # C's columns stand beside W's
@@ -128,9 +157,14 @@ def backward(library, need, grad, marks, s, z0, A, W, C, h, lower) -> tuple[Tens
     return tuple(d[name] if wanted[name] else None for name in names)
 
 
-def leap_forward(library, L: int, s, z0, U, u, lower, marks: bool) -> tuple[Tensor, Tensor | None]:
-    """The last state of T / L leaps, (K, B, M), and, if wanted, what `leap_backward` starts from."""
-    job, _alive = _job(library, s, z0, None, U, None, u, lower, L)
+def leap_forward(
+    library: ctypes.CDLL, L: int, s: Tensor, z0: Tensor, U: Tensor, u: Tensor, lower: Tensor, marks: bool
+) -> tuple[Tensor, Tensor | None]:
+    """The last state of T / L leaps, (K, B, M), and, if wanted, what `leap_backward` starts from.
+
+    s and z0 as in `recurrence`; U and u from `leap.matrices`; lower: bounds of the PWL units alone, (K, P).
+    """
+    job, _alive = _job(library, s, z0, U, lower, u, L=L)
     kept = z0.new_empty(job.K, job.T // L, U.shape[1], job.B) if marks else None
     z = z0.new_empty(job.K, job.M, job.B)
     job.z, job.marks = z.data_ptr(), None if kept is None else kept.data_ptr()
@@ -138,12 +172,24 @@ def leap_forward(library, L: int, s, z0, U, u, lower, marks: bool) -> tuple[Tens
     return z.mT, kept
 
 
-def leap_backward(library, L: int, need, grad, marks, s, z0, U, u, lower) -> tuple[Tensor | None, ...]:
-    """Gradients of s, z0, U and u, None where `need` is False, from the gradient of the last state."""
-    job, _alive = _job(library, s, z0, None, U, None, u, lower, L)
+def leap_backward(
+    library: ctypes.CDLL,
+    L: int,
+    need: Sequence[bool],
+    grad: Tensor,
+    marks: Tensor,
+    s: Tensor,
+    z0: Tensor,
+    U: Tensor,
+    u: Tensor,
+    lower: Tensor,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of s, z0, U and u, None where `need` is False, from the gradient of the last state, (K, B, M)."""
+    job, alive = _job(library, s, z0, U, lower, u, L=L)
     K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
-    job.marks, job.grad = marks.data_ptr(), grad.data_ptr()
-    job.grad_stride[:] = grad.stride(0), grad.stride(1), 0, grad.stride(2)
+    alive.append(_hand(job, "marks", marks.contiguous(), z0, (K, T // L, U.shape[1], B)))
+    alive.append(_hand(job, "grad", grad, z0, (K, B, M)))
+    job.grad_stride[:] = *alive[-1].stride()[:2], 0, alive[-1].stride(2)
     parts = -(-B // job.lanes)
     ds = z0.new_empty(K, T, N, B) if need[0] else None
     dz0 = z0.new_empty(K, M, B) if need[1] else None
@@ -156,25 +202,42 @@ def leap_backward(library, L: int, need, grad, marks, s, z0, U, u, lower) -> tup
     return ds, None if dz0 is None else dz0.mT, dU.sum(1), du.sum(1)
 
 
-def _job(library, s, z0, A, W, C, h, lower, L=None):
-    (K, B, M), (T, N) = z0.shape, s.shape[-2:]
-    alive = {"s": s, "z0": z0, "A": A, "W": W, "C": C, "h": h, "lower": lower}
-    alive = {name: x if name == "s" or x is None else x.contiguous() for name, x in alive.items()}
-    job = _Job(K=K, B=B, T=T, M=M, N=N)
-    for name, x in alive.items():
-        setattr(job, name, None if x is None else x.data_ptr())
-    job.s_stride[:] = s.stride() if s.dim() == 4 else (0, *s.stride())
-    if L is None:
-        library.alrnn_plan(ctypes.byref(job), z0.element_size())
-        work = K * B * T * M * (M + N)
-    else:
-        job.L, job.P = L, lower.shape[1]
-        library.alrnn_leap_plan(ctypes.byref(job), z0.element_size())
-        work = B * (T // L) * W.numel()
+def _job(library, s, z0, W, lower, h, A=None, C=None, L=0) -> tuple[_Job, list[Tensor]]:
+    """The job, but for its results, and the tensors whose addresses it holds: keep them until the call is over."""
+    (K, B, M), (T, N), P = z0.shape, s.shape[-2:], lower.shape[1]
+    job = _Job(K=K, B=B, T=T, M=M, N=N, L=L, P=P)
+    rows, cols = (L * P + M, M + L * N + L * P) if L else (M, M)
+    alive = [_hand(job, "s", s, z0, (K, B, T, N)[4 - s.dim() :])]
+    job.s_stride[:] = alive[0].stride() if s.dim() == 4 else (0, *alive[0].stride())
+    given = ("z0", z0, (K, B, M)), ("W", W, (K, rows, cols)), ("h", h, (K, rows)), ("lower", lower, (K, P if L else M))
+    alive += [_hand(job, name, x.contiguous(), z0, shape) for name, x, shape in given]
+    if not L:
+        alive.append(_hand(job, "A", A.contiguous(), z0, (K, M)))
+    if C is not None:
+        alive.append(_hand(job, "C", C.contiguous(), z0, (K, M, N)))
+    (library.alrnn_leap_plan if L else library.alrnn_plan)(job, z0.element_size())
+    work = B * (T // L) * W.numel() if L else K * B * T * M * (M + N)
     job.threads = max(1, min(_threads.get() or torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
-    alive["memory"] = torch.empty(job.threads * job.room, dtype=torch.uint8)
-    job.memory = alive["memory"].data_ptr()
-    return job, alive  # the job holds bare pointers: keep the tensors until the call is over
+    alive.append(z0.new_empty(job.threads * job.room, dtype=torch.uint8))
+    job.memory = alive[-1].data_ptr()
+    return job, alive
+
+
+def _hand(job: _Job, name: str, x: Tensor, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Give the job the address of x. Returns the tensor that lies there.
+
+    Raises:
+        RuntimeError: not what the kernel would read there; saved tensors may come back from hooks as anything.
+    """
+    if x.shape != shape or x.dtype != like.dtype or not x.is_cpu or x.layout != torch.strided:
+        raise RuntimeError(
+            f"the kernel expects {name} as a dense {like.dtype} tensor of shape {shape} on the CPU, got {x.dtype}, "
+            f"{tuple(x.shape)}, {x.layout} on {x.device}; do hooks change what is saved for the backward pass?"
+        )
+    if x.data_ptr() % like.element_size():  # in borrowed memory numbers may lie across words
+        x = x.clone()
+    setattr(job, name, x.data_ptr())
+    return x
 
 
 # ---- building

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..checks import check_recurrence
-from . import kernel, phi, recurrence
+from ..checks import check_recurrence, ordinary
+from . import full_precision, kernel, phi, walk
 
 LENGTHS = (2, 4, 8, 16, 32, 64)  # of leaps
 WORTH = 0.7  # leap where it is expected to take less than this share of the time
@@ -41,10 +42,10 @@ def leap(
 
     Arguments, result and errors are those of `recurrence`.
     """
-    check_recurrence(s, z0, A, W, C, h, lower, last)
+    here = check_recurrence(s, z0, A, W, C, h, lower, last)
     (K, B, M), T = z0.shape, s.shape[-2]
-    if C is None or last is None or kernel.library_for(z0) is None or lower.requires_grad:
-        return recurrence(s, z0, A, W, C, h, lower, last)
+    if C is None or last is None or lower.requires_grad or not here or kernel.library_for(z0) is None:
+        return walk(here, s, z0, A, W, C, h, lower, last)
     sizes = [_pwl_units(bounds) for bounds in (lower != -torch.inf).tolist()]
     plans = [(P, longest(sizes.count(P), B, _leapt(T, last), M, P, C.shape[-1])) for P in sizes]
     plans = [plan if plan[1] > 1 else (M, 1) for plan in plans]  # those that walk walk together
@@ -96,17 +97,18 @@ def _pwl_units(bounded: list[bool]) -> int:
 
 def _leap_then_walk(s, z0, A, W, C, h, lower, last, P, L):
     if L == 1:
-        return recurrence(s, z0, A, W, C, h, lower, last)
+        return walk(True, s, z0, A, W, C, h, lower, last)
     steps = _leapt(s.shape[-2], last) // L * L
-    U, u = matrices(A, W, C, h, P, L)
+    with full_precision(z0):
+        U, u = matrices(A, W, C, h, P, L)
     if not U.detach().abs().max() <= LARGEST:  # F grows and only the PWL units hold it: differences of large numbers
-        return recurrence(s, z0, A, W, C, h, lower, last)
+        return walk(True, s, z0, A, W, C, h, lower, last)
     z = _Leap.apply(s[..., :steps, :], z0, U, u, lower[:, lower.shape[1] - P :], L)
     if not z.detach().sum().isfinite():  # bad numbers travel step by step; then all nets of the group walk
-        return recurrence(s, z0, A, W, C, h, lower, last)
+        return walk(True, s, z0, A, W, C, h, lower, last)
     if steps == s.shape[-2]:
         return z.unsqueeze(2)
-    return recurrence(s[..., steps:, :], z, A, W, C, h, lower, last)
+    return walk(True, s[..., steps:, :], z, A, W, C, h, lower, last)
 
 
 def _leapt(T, last):
@@ -156,7 +158,8 @@ class _Leap(torch.autograd.Function):
     @staticmethod
     def forward(ctx, s, z0, U, u, lower, L):
         keep = any(ctx.needs_input_grad)
-        z, kept = kernel.leap_forward(kernel.library_for(z0), L, s, z0, U, u, lower, keep)
+        library: Any = kernel.library_for(z0)
+        z, kept = kernel.leap_forward(library, L, s, z0, U, u, lower, keep)
         ctx.save_for_backward(s, z0, U, u, lower, kept)
         ctx.L = L
         return z
@@ -165,11 +168,12 @@ class _Leap(torch.autograd.Function):
     def backward(ctx, grad):
         s, z0, U, u, lower, kept = ctx.saved_tensors
         need = ctx.needs_input_grad[:4]
-        if torch.is_grad_enabled():  # this backward will be differentiated itself
+        if ordinary(grad, kept, s, z0, U, u, lower) and not torch.is_grad_enabled():
+            library: Any = kernel.library_for(grad)
+            return *kernel.leap_backward(library, ctx.L, need, grad, kept, s, z0, U, u, lower), None, None
+        with torch.enable_grad(), full_precision(grad):
             s, z0, U, u = (x.view_as(x) for x in (s, z0, U, u))  # lest paths from one to another be followed here, too
             z = by_steps(s, z0, U, u, lower, ctx.L)
             wanted = [x for x, n in zip((s, z0, U, u), need, strict=True) if n]
             found = iter(torch.autograd.grad(z, wanted, grad, create_graph=True))
-            return *(next(found) if n else None for n in need), None, None
-        library = kernel.library_for(grad)
-        return *kernel.leap_backward(library, ctx.L, need, grad, kept, s, z0, U, u, lower), None, None
+        return *(next(found) if n else None for n in need), None, None
