@@ -466,6 +466,78 @@ def test_one_step_and_packed_sequences_under_autocast():
     torch.testing.assert_close(found[0], expected[0])
 
 
+# What torch does to modules
+
+
+def small(make):
+    """A module in float64, and arguments for it."""
+    net = make().double()
+    return net, (normal(2, 3), normal(2, 5, seed=2)) if isinstance(net, ALRNNCell) else (normal(2, 4, 3),)
+
+
+def first(out):
+    return out[0] if isinstance(out, tuple) else out
+
+
+@every
+def test_compiled_as_one_graph(make):
+    """Answers and gradients."""
+    net, given = small(make)
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    grads = [
+        torch.autograd.grad(first(run(*given)).square().sum(), net.W if hasattr(net, "W") else net.cells[0].W)[0]
+        for run in (net, compiled)
+    ]
+    close(first(compiled(*given)), first(net(*given)))
+    close(grads[1], grads[0])
+
+
+@pytest.mark.parametrize("name", ["net", "layer"])
+def test_exported_for_any_number_of_sequences_and_steps(name):
+    net, (x,) = small(MAKE[name])
+    shapes = ({0: torch.export.Dim("B", min=2), 1: torch.export.Dim("T", min=2)},)
+    exported = torch.export.export(net, (x,), dynamic_shapes=shapes).module()
+    for given in (x, normal(5, 9, 3)):
+        close(exported(given)[0], net(given)[0])
+
+
+@every
+def test_gradients_of_each_sample(make):
+    net, given = small(make)
+    weights = dict(net.named_parameters())
+
+    def loss(weights, *given):
+        return first(torch.func.functional_call(net, weights, tuple(x[None] for x in given))).square().sum()
+
+    found = torch.func.vmap(torch.func.grad(loss), (None, *[0] * len(given)))(weights, *given)
+    for i in range(2):
+        expected = torch.autograd.grad(loss(weights, *(x[i] for x in given)), list(weights.values()))
+        for grads, one in zip(found.values(), expected, strict=True):
+            close(grads[i], one)
+
+
+@every
+def test_jacobians_forwards_and_backwards(make):
+    net, given = small(make)
+    expected = torch.autograd.functional.jacobian(lambda *given: first(net(*given)), given)[0]
+    for jacobian in (torch.func.jacrev, torch.func.jacfwd):
+        close(jacobian(lambda *given: first(net(*given)))(*given), expected)
+
+
+@every
+def test_models_side_by_side(make):
+    """As torch stacks them."""
+    nets = [make().double() for _ in range(3)]
+    given, bare = small(make)[1], copy.deepcopy(nets[0]).to("meta")
+    weights, buffers = torch.func.stack_module_state(nets)
+
+    def run(weights, buffers):
+        return first(torch.func.functional_call(bare, (weights, buffers), given))
+
+    for out, net in zip(torch.func.vmap(run)(weights, buffers), nets, strict=True):
+        close(out, first(net(*given)))
+
+
 # One step of a net
 
 

@@ -8,6 +8,7 @@ Source: Brenner & Koppe, TMLR 2026.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce, wraps
 from typing import Any, TypeVar
@@ -17,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ..checks import all_finite, check_input, check_words, integer
-from ..recurrence import step
+from ..checks import check_input, check_words, integer, transformed, watched
+from ..recurrence import full_precision, step
 from ..recurrence.leap import leap
 from .init import Init
 from .net import Inputs, Net, Output, Seen, Weights, read, zeros
@@ -28,16 +29,12 @@ SEEDS = 1_000_000_000  # a net's seed is below, those of data lie above (`alrnn.
 F = TypeVar("F", bound=Callable)
 
 
-def autocasts() -> bool:
-    return torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
-
-
 def in_own_dtype(forward: F) -> F:
     """Run in the weights' dtype under autocast, too: a state is a sum over many steps."""
 
     @wraps(forward)
     def run(self, *args, **kwargs):
-        if not autocasts():
+        if not torch._C._is_any_autocast_enabled():
             return forward(self, *args, **kwargs)
         like = next(self.parameters())
         low = torch.get_autocast_dtype(like.device.type)
@@ -46,7 +43,7 @@ def in_own_dtype(forward: F) -> F:
             numbers = x.data if isinstance(x, PackedSequence) else x
             return x.to(like.dtype) if isinstance(numbers, Tensor) and numbers.dtype == low else x
 
-        with torch.autocast(like.device.type, enabled=False):
+        with full_precision(like):
             return forward(self, *map(cast, args), **{name: cast(x) for name, x in kwargs.items()})
 
     return run  # type: ignore[return-value]
@@ -269,17 +266,19 @@ class ALRNN(AlmostLinear, Net):
     def _one_step(self, s: Any, z0: Any) -> tuple[Tensor, Tensor] | None:
         """`forward` for a single step from a state, with nothing set up first; None wherever something is unusual."""
         own: dict[str, Any] = self._parameters  # attributes of a module would take half as long as the step
-        if not (isinstance(s, Tensor) and isinstance(z0, Tensor) and own.keys() == set(PARTS)):
+        if not (type(s) is Tensor and type(z0) is Tensor and own.keys() == set(PARTS)):
             return None
         A, W, C, h, D, b = [own[name] for name in PARTS]
         fits = s.shape == (*z0.shape[:1], 1, self.input_size) and z0.shape == (len(s) or -1, self.hidden_size)
         fits = fits and s.dtype == z0.dtype == W.dtype and s.device == z0.device == W.device
-        if not fits or autocasts() or type(self).run.__func__ is not ALRNN.run.__func__:  # type: ignore[attr-defined]
+        if not fits or type(self).run.__func__ is not ALRNN.run.__func__:  # type: ignore[attr-defined]
+            return None
+        if torch._C._is_any_autocast_enabled() or watched() or transformed():
             return None
         bends: Any = self._buffers["bends"]
         A = _self_weights(A, bends) if torch.is_grad_enabled() else A
         z = step(s.squeeze(1), z0, A, W, C, h, bends.log())
-        if not all_finite(z):  # as it is not if anything in s or z0 is not
+        if z.is_cpu and not math.isfinite(z.sum().item()):  # as it is not if anything in s or z0 is not
             return None
         return nn.functional.linear(z, D, b).unsqueeze(1), z.unsqueeze(1)
 
