@@ -49,7 +49,9 @@ def cross_validate(
         compares two P.
 
     Raises:
-        TypeError: another task. ValueError, DivergedError: as `sweep`; more folds than groups.
+        TypeError: another task.
+        ValueError: more folds than groups; else as `sweep`.
+        DivergedError: as `sweep`.
     """
     import pandas as pd
 
