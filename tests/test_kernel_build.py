@@ -9,8 +9,7 @@ import sys
 import pytest
 import torch
 
-from alrnn.recurrence import kernel
-from alrnn.recurrence import backend, recurrence
+from alrnn.recurrence import backend, kernel, recurrence
 
 pytestmark = [
     pytest.mark.skipif(os.environ.get("ALRNN_KERNEL") == "0", reason="the kernel is switched off"),

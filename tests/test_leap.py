@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from test_recurrence import INF, NAMES, NAN, agree, arguments, in_c, restride, run, same
 
 import alrnn
-from alrnn.recurrence import kernel, leap
-from alrnn.recurrence import backend, recurrence, reference
+from alrnn.recurrence import backend, kernel, leap, recurrence, reference
 
 
 def some_pwl(args, sizes):

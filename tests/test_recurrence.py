@@ -12,8 +12,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from alrnn.recurrence import kernel
-from alrnn.recurrence import backend, recurrence, reference
+from alrnn.recurrence import backend, kernel, recurrence, reference
 
 NAMES = ["s", "z0", "A", "W", "C", "h", "lower"]
 INF, NAN = math.inf, math.nan
