@@ -125,7 +125,7 @@ def plain_answer(p, net, s, steps):
 KINDS = [(P, E) for P in (0, 2, 6) for E in (None, 0, 3)]
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_values_and_gradients_are_those_of_a_plain_loop(task):
     nets = [pair(task, P, E, seed) for seed, (P, E) in enumerate(KINDS)]
     batch = batch_for(task)
@@ -151,7 +151,7 @@ def test_values_and_gradients_are_those_of_a_plain_loop(task):
         close(alone[1], z)
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_each_net_with_a_batch_of_its_own(task):
     nets = [pair(task, P, E, seed) for seed, (P, E) in enumerate(KINDS)]
     batches = [batch_for(task, seed=seed) for seed in range(3)]
@@ -164,7 +164,7 @@ def test_each_net_with_a_batch_of_its_own(task):
         close(free.y[k], net(one.s, one.given, free=True)[0])
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_training_is_a_plain_loop_for_all_nets_at_once(task):
     choices = [(0, None), (4, 0), (6, 6), (1, 3)]
     nets = [pair(task, P, E, seed=k % 2, wild=False) for k, (P, E) in enumerate(choices)]
@@ -215,7 +215,7 @@ def test_nine_nets_learn_to_answer_in_one_pass():
     assert right > 0.95
 
 
-@pytest.mark.parametrize("task", TASKS[:2], ids=str)
+@pytest.mark.parametrize("task", TASKS[:2], ids=lambda task: task.name)
 def test_answers_are_those_of_a_plain_loop_and_stop(task):
     """Untrained nets say anything; some stop early. What is given beyond the start is not seen."""
     nets = [pair(task, P, E, seed) for seed, (P, E) in enumerate(KINDS)]
