@@ -104,13 +104,13 @@ def ordinary(*tensors: Tensor | None) -> bool:
     """
     if watched() or transformed():
         return False
-    keys: set[int] = set()
+    keys, keys_of = None, torch._C._dispatch_keys
     for x in tensors:
         if x is not None:
             if type(x) not in _OWN:
                 return False
             keys = keys or _ordinary_keys(x.device)
-            if torch._C._dispatch_keys(x).raw_repr() not in keys:
+            if keys_of(x).raw_repr() not in keys:
                 return False
     return True
 
@@ -154,7 +154,7 @@ def check_dense(name: str, x: Tensor) -> None:
         )
 
 
-def check_recurrence(s, z0, A, W, C, h, lower, last) -> bool:
+def check_recurrence(s, z0, A, W, C, h, lower, last=None) -> bool:
     """One clear error for arguments of `recurrence` that do not fit; else, whether all are `ordinary`."""
     named = {"s": s, "z0": z0, "A": A, "W": W, "C": C, "h": h, "lower": lower}
     if C is None:

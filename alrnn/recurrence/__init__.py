@@ -73,33 +73,24 @@ def recurrence(
         ValueError: wrong shape, T = 0, mixed devices, or `last` outside 1..T.
         TypeError: not floating point, or dtypes that differ.
     """
-    return walk(check_recurrence(s, z0, A, W, C, h, lower, last), s, z0, A, W, C, h, lower, last)
+    here = check_recurrence(s, z0, A, W, C, h, lower, last)
+    return walk(here, kernel.Inputs(s, z0, A, W, C, h, lower), last)
 
 
-def walk(
-    here: bool,
-    s: Tensor,
-    z0: Tensor,
-    A: Tensor,
-    W: Tensor,
-    C: Tensor | None,
-    h: Tensor,
-    lower: Tensor,
-    last: int | None = None,
-) -> Tensor:
-    """`recurrence` of arguments that fit and are ordinary, or not: so it is decided who serves.
+def walk(here: bool, inputs: kernel.Inputs, last: int | None = None) -> Tensor:
+    """`recurrence` of arguments that fit, and that are ordinary, or not: so it is decided who serves.
 
     Ordinary tensors get the C kernel or, in place, torch. What compiles, traces or watches sees one operator, which it
     need not understand. Transforms of torch.func, forward mode and tensors of other kinds get the loop.
     """
-    inputs, last = (s, z0, A, W, C, h, lower), None if last == s.shape[-2] else last
-    with full_precision(z0):
+    last = None if last == inputs.s.shape[-2] else last
+    with full_precision(inputs.z0):
         if here:
             if torch.is_grad_enabled() and any([x is not None and x.requires_grad for x in inputs]):
                 return _Recurrence.apply(*inputs, last)
-            return _forward(*inputs, last, keep=False)[0]
+            return _forward(inputs, last, False)[0]
         if transformed() or not watched():
-            return reference(*inputs, last)
+            return reference(*inputs, last)  # type: ignore[arg-type]
         z = _states(*inputs)
         return z if last is None else z[:, :, -last:]
 
@@ -121,9 +112,10 @@ def backend() -> kernel.Backend:
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, s, z0, A, W, C, h, lower, last):
-        z, kept = _forward(s, z0, A, W, C, h, lower, last, keep=True)
-        ctx.save_for_backward(s, z0, A, W, C, h, lower, z if last is None else kept)
+    def forward(ctx, *inputs_last):
+        inputs, last = kernel.Inputs(*inputs_last[:-1]), inputs_last[-1]
+        z, kept = _forward(inputs, last, True)
+        ctx.save_for_backward(*inputs, z if last is None else kept)
         return z
 
     @staticmethod
@@ -132,43 +124,44 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _backward(ctx, grad):
-    *inputs, kept = ctx.saved_tensors
+    inputs, kept = kernel.Inputs(*ctx.saved_tensors[:-1]), ctx.saved_tensors[-1]
     need = tuple(ctx.needs_input_grad[:7])
+    here = check_recurrence(*inputs)  # hooks may have had what was saved
     with full_precision(grad):
-        if torch.is_grad_enabled():  # this backward will be differentiated itself: the states must know how they arose
-            return _torch_backward(need, grad, walk(ordinary(*inputs), *inputs), *inputs)
-        if ordinary(grad, kept, *inputs):
-            return _gradients_from(need, grad, kept, *inputs)
-        if transformed() or not watched():
-            return _torch_backward(need, grad, walk(ordinary(*inputs), *inputs), *inputs)
+        if here and ordinary(grad, kept) and not torch.is_grad_enabled():
+            return _gradients_from(need, grad, kept, inputs)
+        if transformed() or not watched() or torch.is_grad_enabled():
+            # a gradient of another kind, or one that will be differentiated itself: the states must know how they arose
+            return _torch_backward(need, grad, walk(here, inputs), *inputs)
         found = iter(_gradients(grad, kept, *inputs, need))
         return tuple(next(found) if n else None for n in need)
 
 
-def _forward(s, z0, A, W, C, h, lower, last, keep):
+def _forward(inputs, last, keep):
     """The last states, and, if `keep`, what the backward pass needs of them."""
-    library = kernel.library_for(z0)
+    library = kernel.library_for(inputs.z0)
     if library is not None:
-        return kernel.forward(library, s, z0, A, W, C, h, lower, last, keep)
-    z = _torch_forward(s, z0, A, W, C, h, lower)
+        return kernel.forward(library, inputs, last, keep)
+    z = _torch_forward(*inputs)
     return (z if last is None else z[:, :, -last:].clone()), z
 
 
-def _gradients_from(need, grad, kept, *inputs):
+def _gradients_from(need, grad, kept, inputs):
     library = kernel.library_for(grad)
     if library is not None:
-        return kernel.backward(library, need, grad, kept, *inputs)
+        return kernel.backward(library, need, grad, kept, inputs)
     return _torch_backward(need, grad, kept, *inputs)
 
 
 # ---- one operator for all that compiles or traces: all states, and the gradients that are needed
 
 _INPUTS = "Tensor s, Tensor z0, Tensor A, Tensor W, Tensor? C, Tensor h, Tensor lower"
+_BACK = f"(Tensor grad, Tensor z, {_INPUTS}, bool[] need) -> Tensor[]"
 
 
 @torch.library.custom_op("alrnn::states", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
-def _states(s, z0, A, W, C, h, lower):
-    z, _ = _forward(s, z0, A, W, C, h, lower, None, keep=False)
+def _states(*inputs):
+    z, _ = _forward(kernel.Inputs(*inputs), None, False)
     return z.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # laid out in memory as the kernel does it
 
 
@@ -178,11 +171,9 @@ def _(s, z0, *_):
     return z0.new_empty(K, s.shape[-2], M, B).permute(0, 3, 1, 2)
 
 
-@torch.library.custom_op(
-    "alrnn::gradients", mutates_args=(), schema=f"(Tensor grad, Tensor z, {_INPUTS}, bool[] need) -> Tensor[]"
-)
+@torch.library.custom_op("alrnn::gradients", mutates_args=(), schema=_BACK)
 def _gradients(grad, z, *rest):
-    found = _gradients_from(rest[-1], grad, z, *rest[:-1])
+    found = _gradients_from(rest[-1], grad, z, kernel.Inputs(*rest[:-1]))
     return [x.clone(memory_format=torch.contiguous_format) for x in found if x is not None]
 
 

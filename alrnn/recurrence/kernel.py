@@ -44,6 +44,18 @@ class Backend(NamedTuple):
     why: str
 
 
+class Inputs(NamedTuple):
+    """Arguments of `recurrence`. Of a leap: its matrix U as W, u as h, and bounds of PWL units alone, (K, P)."""
+
+    s: Tensor
+    z0: Tensor
+    A: Tensor | None
+    W: Tensor
+    C: Tensor | None
+    h: Tensor
+    lower: Tensor
+
+
 class _Job(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _TENSORS),
@@ -85,24 +97,13 @@ def library_for(x: Tensor) -> ctypes.CDLL | None:
     return load()[0] if served else None
 
 
-def forward(
-    library: ctypes.CDLL,
-    s: Tensor,
-    z0: Tensor,
-    A: Tensor,
-    W: Tensor,
-    C: Tensor | None,
-    h: Tensor,
-    lower: Tensor,
-    last: int | None,
-    marks: bool,
-) -> tuple[Tensor, Tensor | None]:
+def forward(library: ctypes.CDLL, inputs: Inputs, last: int | None, marks: bool) -> tuple[Tensor, Tensor | None]:
     """The last `last` states, (K, B, last, M), stored as (K, last, M, B); if wanted, the states `backward` starts from.
 
     These are the result itself if it holds all states, else every `block`-th one: the others are computed anew.
     """
-    job, _alive = _job(library, s, z0, W, lower, h, A, C)
-    K, B, T, M = job.K, job.B, job.T, job.M
+    job, _alive = _job(library, inputs)
+    K, B, T, M, z0 = job.K, job.B, job.T, job.M, inputs.z0
     z = z0.new_empty(K, last or T, M, B)
     kept = z if last is None else z0.new_empty(K, (T - 1) // job.block, M, B)
     job.z, job.last, job.every, job.marked = z.data_ptr(), z.shape[1], job.block, kept.shape[1]
@@ -113,28 +114,21 @@ def forward(
 
 
 def backward(
-    library: ctypes.CDLL,
-    need: Sequence[bool],
-    grad: Tensor,
-    marks: Tensor,
-    s: Tensor,
-    z0: Tensor,
-    A: Tensor,
-    W: Tensor,
-    C: Tensor | None,
-    h: Tensor,
-    lower: Tensor,
+    library: ctypes.CDLL, need: Sequence[bool], grad: Tensor, marks: Tensor, inputs: Inputs
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of the seven inputs, None where `need` is False, from that of the last states and `forward`'s marks."""
-    job, alive = _job(library, s, z0, W, lower, h, A, C)
-    K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
-    job.last = grad.shape[2]
-    if job.last == T:
+    """Gradients of the inputs, None where `need` is False.
+
+    Args:
+        need: which of the seven. grad: of the last states, (K, B, last, M), any strides. marks: as `forward` gave them.
+    """
+    job, alive = _job(library, inputs)
+    s, z0, C = inputs.s, inputs.z0, inputs.C
+    K, B, T, M, N, last = job.K, job.B, job.T, job.M, job.N, grad.shape[2]
+    job.last, job.every, job.marked = last, job.block, (T - 1) // job.block
+    if last == T:  # the states themselves, however they come back: the kernel reads (K, T, M, B)
         job.every, job.marked, marks = 1, T, marks.permute(0, 2, 3, 1)
-    else:
-        job.every, job.marked = job.block, (T - 1) // job.block
-    alive.append(_hand(job, "marks", marks.contiguous(), z0, (K, job.marked, M, B)))
-    alive.append(_hand(job, "grad", grad, z0, (K, B, job.last, M)))
+    _as_saved(z0, states=(marks, (K, job.marked, M, B)), grad=(grad, (K, B, last, M)))
+    alive += _hand(job, "marks", marks), _hand(job, "grad", grad, True)
     job.grad_stride[:] = alive[-1].stride()
     parts, names = -(-B // job.lanes), ("ds", "dz0", "dA", "dW", "dC", "dh", "dlower")
     wanted = dict(zip(names, need, strict=True))
@@ -157,14 +151,10 @@ def backward(
     return tuple(d[name] if wanted[name] else None for name in names)
 
 
-def leap_forward(
-    library: ctypes.CDLL, L: int, s: Tensor, z0: Tensor, U: Tensor, u: Tensor, lower: Tensor, marks: bool
-) -> tuple[Tensor, Tensor | None]:
-    """The last state of T / L leaps, (K, B, M), and, if wanted, what `leap_backward` starts from.
-
-    s and z0 as in `recurrence`; U and u from `leap.matrices`; lower: bounds of the PWL units alone, (K, P).
-    """
-    job, _alive = _job(library, s, z0, U, lower, u, L=L)
+def leap_forward(library: ctypes.CDLL, L: int, inputs: Inputs, marks: bool) -> tuple[Tensor, Tensor | None]:
+    """The last state of T / L leaps, (K, B, M), and, if wanted, what `leap_backward` starts from."""
+    job, _alive = _job(library, inputs, L)
+    z0, U = inputs.z0, inputs.W
     kept = z0.new_empty(job.K, job.T // L, U.shape[1], job.B) if marks else None
     z = z0.new_empty(job.K, job.M, job.B)
     job.z, job.marks = z.data_ptr(), None if kept is None else kept.data_ptr()
@@ -173,22 +163,16 @@ def leap_forward(
 
 
 def leap_backward(
-    library: ctypes.CDLL,
-    L: int,
-    need: Sequence[bool],
-    grad: Tensor,
-    marks: Tensor,
-    s: Tensor,
-    z0: Tensor,
-    U: Tensor,
-    u: Tensor,
-    lower: Tensor,
+    library: ctypes.CDLL, L: int, need: Sequence[bool], grad: Tensor, marks: Tensor, inputs: Inputs
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of s, z0, U and u, None where `need` is False, from the gradient of the last state, (K, B, M)."""
-    job, alive = _job(library, s, z0, U, lower, u, L=L)
-    K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
-    alive.append(_hand(job, "marks", marks.contiguous(), z0, (K, T // L, U.shape[1], B)))
-    alive.append(_hand(job, "grad", grad, z0, (K, B, M)))
+    """Gradients of s, z0, U and u, None where `need` is False, from that of the last state, (K, B, M), any strides."""
+    s, z0, _, U, _, u, lower = inputs
+    (K, B, M), (T, N), P = grad.shape, s.shape[-2:], lower.shape[-1]
+    rows, cols = L * P + M, M + L * N + L * P
+    _as_saved(grad, s=(s, (K, B, T, N)[4 - s.dim() :]), z0=(z0, (K, B, M)), lower=(lower, (K, P)))
+    _as_saved(grad, U=(U, (K, rows, cols)), u=(u, (K, rows)), states=(marks, (K, T // L, rows, B)))
+    job, alive = _job(library, inputs, L)
+    alive += _hand(job, "marks", marks), _hand(job, "grad", grad, True)
     job.grad_stride[:] = *alive[-1].stride()[:2], 0, alive[-1].stride(2)
     parts = -(-B // job.lanes)
     ds = z0.new_empty(K, T, N, B) if need[0] else None
@@ -202,19 +186,13 @@ def leap_backward(
     return ds, None if dz0 is None else dz0.mT, dU.sum(1), du.sum(1)
 
 
-def _job(library, s, z0, W, lower, h, A=None, C=None, L=0) -> tuple[_Job, list[Tensor]]:
+def _job(library: ctypes.CDLL, inputs: Inputs, L: int = 0) -> tuple[_Job, list[Tensor]]:
     """The job, but for its results, and the tensors whose addresses it holds: keep them until the call is over."""
-    (K, B, M), (T, N), P = z0.shape, s.shape[-2:], lower.shape[1]
-    job = _Job(K=K, B=B, T=T, M=M, N=N, L=L, P=P)
-    rows, cols = (L * P + M, M + L * N + L * P) if L else (M, M)
-    alive = [_hand(job, "s", s, z0, (K, B, T, N)[4 - s.dim() :])]
+    s, z0, W = inputs.s, inputs.z0, inputs.W
+    (K, B, M), (T, N) = z0.shape, s.shape[-2:]
+    job = _Job(K=K, B=B, T=T, M=M, N=N, L=L, P=inputs.lower.shape[1])
+    alive = [_hand(job, n, x, n == "s") for n, x in zip(Inputs._fields, inputs, strict=True) if x is not None]
     job.s_stride[:] = alive[0].stride() if s.dim() == 4 else (0, *alive[0].stride())
-    given = ("z0", z0, (K, B, M)), ("W", W, (K, rows, cols)), ("h", h, (K, rows)), ("lower", lower, (K, P if L else M))
-    alive += [_hand(job, name, x.contiguous(), z0, shape) for name, x, shape in given]
-    if not L:
-        alive.append(_hand(job, "A", A.contiguous(), z0, (K, M)))
-    if C is not None:
-        alive.append(_hand(job, "C", C.contiguous(), z0, (K, M, N)))
     (library.alrnn_leap_plan if L else library.alrnn_plan)(job, z0.element_size())
     work = B * (T // L) * W.numel() if L else K * B * T * M * (M + N)
     job.threads = max(1, min(_threads.get() or torch.get_num_threads(), K * -(-B // job.lanes), work // PER_THREAD))
@@ -223,21 +201,25 @@ def _job(library, s, z0, W, lower, h, A=None, C=None, L=0) -> tuple[_Job, list[T
     return job, alive
 
 
-def _hand(job: _Job, name: str, x: Tensor, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Give the job the address of x. Returns the tensor that lies there.
-
-    Raises:
-        RuntimeError: not what the kernel would read there; saved tensors may come back from hooks as anything.
-    """
-    if x.shape != shape or x.dtype != like.dtype or not x.is_cpu or x.layout != torch.strided:
-        raise RuntimeError(
-            f"the kernel expects {name} as a dense {like.dtype} tensor of shape {shape} on the CPU, got {x.dtype}, "
-            f"{tuple(x.shape)}, {x.layout} on {x.device}; do hooks change what is saved for the backward pass?"
-        )
-    if x.data_ptr() % like.element_size():  # in borrowed memory numbers may lie across words
+def _hand(job: _Job, name: str, x: Tensor, strided: bool = False) -> Tensor:
+    """Give the job the address of x, contiguous unless `strided`. Returns the tensor that lies there."""
+    x = x if strided else x.contiguous()
+    address = x.data_ptr()
+    if address % x.element_size():  # in borrowed memory numbers may lie across words
         x = x.clone()
-    setattr(job, name, x.data_ptr())
+        address = x.data_ptr()
+    setattr(job, name, address)
     return x
+
+
+def _as_saved(like: Tensor, **saved: tuple[Tensor, tuple[int, ...]]) -> None:
+    """One clear error unless dtypes and shapes are what they were before hooks had what is saved for the way back."""
+    for name, (x, shape) in saved.items():
+        if x.shape != shape or x.dtype != like.dtype:
+            raise RuntimeError(
+                f"the backward pass expects {name} as {like.dtype} of shape {shape}, got {x.dtype} of shape "
+                f"{tuple(x.shape)}; hooks must give back what they were given"
+            )
 
 
 # ---- building

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +44,7 @@ def leap(
     here = check_recurrence(s, z0, A, W, C, h, lower, last)
     (K, B, M), T = z0.shape, s.shape[-2]
     if C is None or last is None or lower.requires_grad or not here or kernel.library_for(z0) is None:
-        return walk(here, s, z0, A, W, C, h, lower, last)
+        return walk(here, kernel.Inputs(s, z0, A, W, C, h, lower), last)
     sizes = [_pwl_units(bounds) for bounds in (lower != -torch.inf).tolist()]
     plans = [(P, longest(sizes.count(P), B, _leapt(T, last), M, P, C.shape[-1])) for P in sizes]
     plans = [plan if plan[1] > 1 else (M, 1) for plan in plans]  # those that walk walk together
@@ -96,19 +95,20 @@ def _pwl_units(bounded: list[bool]) -> int:
 
 
 def _leap_then_walk(s, z0, A, W, C, h, lower, last, P, L):
+    inputs = kernel.Inputs(s, z0, A, W, C, h, lower)
     if L == 1:
-        return walk(True, s, z0, A, W, C, h, lower, last)
+        return walk(True, inputs, last)
     steps = _leapt(s.shape[-2], last) // L * L
     with full_precision(z0):
         U, u = matrices(A, W, C, h, P, L)
     if not U.detach().abs().max() <= LARGEST:  # F grows and only the PWL units hold it: differences of large numbers
-        return walk(True, s, z0, A, W, C, h, lower, last)
+        return walk(True, inputs, last)
     z = _Leap.apply(s[..., :steps, :], z0, U, u, lower[:, lower.shape[1] - P :], L)
     if not z.detach().sum().isfinite():  # bad numbers travel step by step; then all nets of the group walk
-        return walk(True, s, z0, A, W, C, h, lower, last)
+        return walk(True, inputs, last)
     if steps == s.shape[-2]:
         return z.unsqueeze(2)
-    return walk(True, s[..., steps:, :], z, A, W, C, h, lower, last)
+    return walk(True, inputs._replace(s=s[..., steps:, :], z0=z), last)
 
 
 def _leapt(T, last):
@@ -157,20 +157,20 @@ def by_steps(s: Tensor, z0: Tensor, U: Tensor, u: Tensor, lower: Tensor, L: int)
 class _Leap(torch.autograd.Function):
     @staticmethod
     def forward(ctx, s, z0, U, u, lower, L):
-        keep = any(ctx.needs_input_grad)
-        library: Any = kernel.library_for(z0)
-        z, kept = kernel.leap_forward(library, L, s, z0, U, u, lower, keep)
-        ctx.save_for_backward(s, z0, U, u, lower, kept)
+        inputs, keep = kernel.Inputs(s, z0, None, U, None, u, lower), any(ctx.needs_input_grad)
+        z, kept = kernel.leap_forward(kernel.library_for(z0), L, inputs, keep)  # type: ignore[arg-type]
+        ctx.save_for_backward(*inputs, kept)
         ctx.L = L
         return z
 
     @staticmethod
     def backward(ctx, grad):
-        s, z0, U, u, lower, kept = ctx.saved_tensors
+        *inputs, kept = ctx.saved_tensors
+        s, z0, _, U, _, u, lower = inputs = kernel.Inputs(*inputs)
         need = ctx.needs_input_grad[:4]
-        if ordinary(grad, kept, s, z0, U, u, lower) and not torch.is_grad_enabled():
-            library: Any = kernel.library_for(grad)
-            return *kernel.leap_backward(library, ctx.L, need, grad, kept, s, z0, U, u, lower), None, None
+        if ordinary(grad, kept, *inputs) and not torch.is_grad_enabled():
+            library = kernel.library_for(grad)
+            return *kernel.leap_backward(library, ctx.L, need, grad, kept, inputs), None, None  # type: ignore[arg-type]
         with torch.enable_grad(), full_precision(grad):
             s, z0, U, u = (x.view_as(x) for x in (s, z0, U, u))  # lest paths from one to another be followed here, too
             z = by_steps(s, z0, U, u, lower, ctx.L)
