@@ -29,7 +29,7 @@ lint: $(READY)
 	$(VENV)/bin/mypy
 
 # What rests on the recurrence is tested with the C kernel, where it builds, and again on torch operations alone.
-WITHOUT_KERNEL := tests/test_leap.py tests/test_model.py tests/test_recurrence.py tests/test_train.py
+WITHOUT_KERNEL := tests/test_leap.py tests/test_model.py tests/test_recurrence.py tests/test_train.py tests/test_transforms.py
 
 unit: $(READY)
 	$(PY) -m pytest -n 2 --dist=worksteal --ignore=tests/test_site.py --ignore=tests/test_browser.py
