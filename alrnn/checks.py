@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -156,24 +157,19 @@ def check_dense(name: str, x: Tensor) -> None:
 
 def check_recurrence(s, z0, A, W, C, h, lower, last=None) -> bool:
     """One clear error for arguments of `recurrence` that do not fit; else, whether all are `ordinary`."""
-    named = {"s": s, "z0": z0, "A": A, "W": W, "C": C, "h": h, "lower": lower}
-    if C is None:
-        del named["C"]
-    here = ordinary(*named.values())
-    if not here or any([x.dtype != z0.dtype for x in named.values()]) or not z0.is_floating_point():
-        _check_kinds(named)
+    given = (s, z0, A, W, C, h, lower)
+    here = ordinary(*given)
+    if not here or any([x is not None and x.dtype != s.dtype for x in given]) or not s.is_floating_point():
+        _check_kinds(given)
     if s.dim() not in (3, 4):
         raise ValueError(f"s must have shape (B, T, N) or (K, B, T, N), got {tuple(s.shape)}")
     if z0.dim() != 3:
         raise ValueError(f"z0 must have shape (K, B, M), got {tuple(z0.shape)}")
     (K, B, M), (T, N) = z0.shape, s.shape[-2:]
-    shapes = {"A": (K, M), "W": (K, M, M), "C": (K, M, N), "h": (K, M), "lower": (K, M)}
-    shapes["s"] = (K, B, T, M if C is None else N)[4 - s.dim() :]
-    for name, shape in shapes.items():
-        if name in named and named[name].shape != shape:
-            raise ValueError(
-                f"{name} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(named[name].shape)}"
-            )
+    shapes = (K, B, T, M if C is None else N)[4 - s.dim() :], z0.shape, (K, M), (K, M, M), (K, M, N), (K, M), (K, M)
+    for i, (x, shape) in enumerate(zip(given, shapes, strict=True)):
+        if x is not None and x.shape != shape:
+            raise ValueError(f"{_NAMES[i]} must have shape {shape} (z0 is {tuple(z0.shape)}), got {tuple(x.shape)}")
     if 0 in (K, B, M, N, T):
         sizes = f"K={K}, B={B}, M={M}, N={N}, T={T}"
         raise ValueError(f"need at least one net, sequence, unit, input and step, got {sizes}")
@@ -182,7 +178,11 @@ def check_recurrence(s, z0, A, W, C, h, lower, last=None) -> bool:
     return here
 
 
-def _check_kinds(named: dict[str, Any]) -> None:
+_NAMES = ("s", "z0", "A", "W", "C", "h", "lower")
+
+
+def _check_kinds(given: Sequence[Any]) -> None:
+    named = {name: x for name, x in zip(_NAMES, given, strict=True) if name != "C" or x is not None}
     for name, x in named.items():
         if not isinstance(x, Tensor) or not x.is_floating_point():
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__

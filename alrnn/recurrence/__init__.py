@@ -84,11 +84,11 @@ def walk(here: bool, inputs: kernel.Inputs, last: int | None = None) -> Tensor:
     need not understand. Transforms of torch.func, forward mode and tensors of other kinds get the loop.
     """
     last = None if last == inputs.s.shape[-2] else last
+    if here:
+        if torch.is_grad_enabled() and any([x is not None and x.requires_grad for x in inputs]):
+            return _Recurrence.apply(*inputs, last)
+        return _forward(inputs, last, False)[0]
     with full_precision(inputs.z0):
-        if here:
-            if torch.is_grad_enabled() and any([x is not None and x.requires_grad for x in inputs]):
-                return _Recurrence.apply(*inputs, last)
-            return _forward(inputs, last, False)[0]
         if transformed() or not watched():
             return reference(*inputs, last)  # type: ignore[arg-type]
         z = _states(*inputs)
@@ -124,17 +124,15 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _backward(ctx, grad):
-    inputs, kept = kernel.Inputs(*ctx.saved_tensors[:-1]), ctx.saved_tensors[-1]
-    need = tuple(ctx.needs_input_grad[:7])
-    here = check_recurrence(*inputs)  # hooks may have had what was saved
-    with full_precision(grad):
-        if here and ordinary(grad, kept) and not torch.is_grad_enabled():
-            return _gradients_from(need, grad, kept, inputs)
-        if transformed() or not watched() or torch.is_grad_enabled():
-            # a gradient of another kind, or one that will be differentiated itself: the states must know how they arose
-            return _torch_backward(need, grad, walk(here, inputs), *inputs)
-        found = iter(_gradients(grad, kept, *inputs, need))
-        return tuple(next(found) if n else None for n in need)
+    *saved, kept = ctx.saved_tensors
+    need, inputs = tuple(ctx.needs_input_grad[:7]), kernel.Inputs(*saved)
+    again = torch.is_grad_enabled()  # this backward will be differentiated itself
+    if ordinary(grad, kept, *inputs) and not again:
+        return _gradients_from(need, grad, kept, inputs)
+    if transformed() or not watched() or again:
+        return _torch_backward(need, grad, walk(ordinary(*inputs), inputs), *inputs)  # states that know how they arose
+    found = iter(_gradients(grad, kept, *inputs, need))
+    return tuple(next(found) if n else None for n in need)
 
 
 def _forward(inputs, last, keep):
@@ -142,7 +140,8 @@ def _forward(inputs, last, keep):
     library = kernel.library_for(inputs.z0)
     if library is not None:
         return kernel.forward(library, inputs, last, keep)
-    z = _torch_forward(*inputs)
+    with full_precision(inputs.z0):
+        z = _torch_forward(*inputs)
     return (z if last is None else z[:, :, -last:].clone()), z
 
 
@@ -208,23 +207,23 @@ def _torch_backward(need, grad, z, s, z0, A, W, C, h, lower):
     It is made of differentiable operations, hence it can be differentiated again. Block by block of steps, what
     follows from the G_t is summed up, so that nothing as large as the states is held beside them and `grad`.
     """
-    T, missing = z.shape[2], z.shape[2] - grad.shape[2]
-    grad = grad if grad.layout == torch.strided else grad.to_dense()
-    direct = [torch.zeros_like(z0)] * (missing + 1) + list(grad.unbind(2))  # to z_{-1}, z_0, ..., z_{T-1}
-    size, g, parts = max(8, -(-T // BLOCKS)), direct.pop(), []
-    ds = grad.new_empty(s.shape) if need[0] else None
-    for end in range(T, 0, -size):
-        begin = max(0, end - size)
-        before = z[:, :, begin - 1 : end - 1] if begin else torch.cat([z0.unsqueeze(2), z[:, :, : end - 1]], 2)
-        here = s[..., begin:end, :]
-        g, flat, part = _torch_block(need, g, direct[begin:end], before, here, A, W, C, lower)
-        parts.append(part)
-        if ds is not None:
-            d = (flat if C is None else flat @ C).reshape(len(z0), end - begin, z0.shape[1], -1).transpose(1, 2)
-            ds[..., begin:end, :] = d.sum(0) if s.dim() == 3 else d
-        del flat
-    sums = (functools.reduce(torch.add, xs) if xs[0] is not None else None for xs in zip(*parts, strict=True))
-    return ds, g if need[1] else None, *sums
+    with full_precision(z0):
+        T, missing = z.shape[2], z.shape[2] - grad.shape[2]
+        grad = grad if grad.layout == torch.strided else grad.to_dense()
+        direct = [torch.zeros_like(z0)] * (missing + 1) + list(grad.unbind(2))  # to z_{-1}, z_0, ..., z_{T-1}
+        size, g, parts = max(8, -(-T // BLOCKS)), direct.pop(), []
+        ds = grad.new_empty(s.shape) if need[0] else None
+        for end in range(T, 0, -size):
+            begin = max(0, end - size)
+            before = z[:, :, begin - 1 : end - 1] if begin else torch.cat([z0.unsqueeze(2), z[:, :, : end - 1]], 2)
+            g, flat, part = _torch_block(need, g, direct[begin:end], before, s[..., begin:end, :], A, W, C, lower)
+            parts.append(part)
+            if ds is not None:
+                d = (flat if C is None else flat @ C).reshape(len(z0), end - begin, z0.shape[1], -1).transpose(1, 2)
+                ds[..., begin:end, :] = d.sum(0) if s.dim() == 3 else d
+            del flat
+        sums = (functools.reduce(torch.add, xs) if xs[0] is not None else None for xs in zip(*parts, strict=True))
+        return ds, g if need[1] else None, *sums
 
 
 def _torch_block(need, g, direct, before, s, A, W, C, lower):

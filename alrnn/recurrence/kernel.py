@@ -22,7 +22,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,28 +127,24 @@ def backward(
     job.last, job.every, job.marked = last, job.block, (T - 1) // job.block
     if last == T:  # the states themselves, however they come back: the kernel reads (K, T, M, B)
         job.every, job.marked, marks = 1, T, marks.permute(0, 2, 3, 1)
-    _as_saved(z0, states=(marks, (K, job.marked, M, B)), grad=(grad, (K, B, last, M)))
-    alive += _hand(job, "marks", marks), _hand(job, "grad", grad, True)
+    alive += _hand(job, z0, [("marks", marks, (K, job.marked, M, B)), ("grad", grad, (K, B, last, M))])
     job.grad_stride[:] = alive[-1].stride()
-    parts, names = -(-B // job.lanes), ("ds", "dz0", "dA", "dW", "dC", "dh", "dlower")
-    wanted = dict(zip(names, need, strict=True))
-    wanted["dWC"] = wanted["dW"] or wanted["dC"]  # C's columns stand beside W's
-    shapes = {"ds": (K, T, N, B), "dz0": (K, M, B), "dA": (K, parts, M), "dh": (K, parts, M), "dlower": (K, parts, M)}
-    shapes["dWC"] = (K, parts, M, M if C is None else M + N)
-    d = {name: z0.new_empty(shape) for name, shape in shapes.items() if wanted[name]}
-    for name, x in d.items():
-        setattr(job, name, x.data_ptr())
+    chunks, J = -(-B // job.lanes), M if C is None else M + N
+    parts = (K, chunks) if chunks > 1 else (K,)
+    names = ("ds", "dz0", "dA", "dWC", "dh", "dlower")  # C's columns stand beside W's
+    wanted = (*need[:3], need[3] or need[4], *need[5:])
+    shapes = ((K, T, N, B), (K, M, B), (*parts, M), (*parts, M, J), (*parts, M), (*parts, M))
+    found = [z0.new_empty(shape) if n else None for n, shape in zip(wanted, shapes, strict=True)]
+    for name, x in zip(names, found, strict=True):
+        setattr(job, name, None if x is None else x.data_ptr())
     library.alrnn_backward(job, z0.element_size())
-    for name, x in d.items():
-        if name == "dz0":
-            d[name] = x.mT
-        elif name == "ds":
-            d[name] = (x.sum(0) if s.dim() == 3 else x).movedim(-1, -3)
-        else:  # the parts of one net, always summed in the same order
-            d[name] = x.sum(1) if parts > 1 else x.squeeze(1)
-    if "dWC" in d:
-        d |= {"dW": d["dWC"][..., :M], "dC": d["dWC"][..., M:]}
-    return tuple(d[name] if wanted[name] else None for name in names)
+    if chunks > 1:  # the parts of one net are always summed in the same order
+        found[2:] = [None if x is None else x.sum(1) for x in found[2:]]
+    ds, dz0, dA, dWC, dh, dlower = found
+    if ds is not None:
+        ds = (ds.sum(0) if s.dim() == 3 else ds).movedim(-1, -3)
+    dW, dC = (None, None) if dWC is None else dWC.split_with_sizes([M, J - M], -1)
+    return ds, None if dz0 is None else dz0.mT, dA, dW if need[3] else None, dC if need[4] else None, dh, dlower
 
 
 def leap_forward(library: ctypes.CDLL, L: int, inputs: Inputs, marks: bool) -> tuple[Tensor, Tensor | None]:
@@ -167,12 +163,9 @@ def leap_backward(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of s, z0, U and u, None where `need` is False, from that of the last state, (K, B, M), any strides."""
     s, z0, _, U, _, u, lower = inputs
-    (K, B, M), (T, N), P = grad.shape, s.shape[-2:], lower.shape[-1]
-    rows, cols = L * P + M, M + L * N + L * P
-    _as_saved(grad, s=(s, (K, B, T, N)[4 - s.dim() :]), z0=(z0, (K, B, M)), lower=(lower, (K, P)))
-    _as_saved(grad, U=(U, (K, rows, cols)), u=(u, (K, rows)), states=(marks, (K, T // L, rows, B)))
     job, alive = _job(library, inputs, L)
-    alive += _hand(job, "marks", marks), _hand(job, "grad", grad, True)
+    K, B, T, M, N = job.K, job.B, job.T, job.M, job.N
+    alive += _hand(job, z0, [("marks", marks, (K, T // L, U.shape[1], B)), ("grad", grad, (K, B, M))])
     job.grad_stride[:] = *alive[-1].stride()[:2], 0, alive[-1].stride(2)
     parts = -(-B // job.lanes)
     ds = z0.new_empty(K, T, N, B) if need[0] else None
@@ -188,10 +181,12 @@ def leap_backward(
 
 def _job(library: ctypes.CDLL, inputs: Inputs, L: int = 0) -> tuple[_Job, list[Tensor]]:
     """The job, but for its results, and the tensors whose addresses it holds: keep them until the call is over."""
-    s, z0, W = inputs.s, inputs.z0, inputs.W
+    s, z0, W, P = inputs.s, inputs.z0, inputs.W, inputs.lower.shape[1]
     (K, B, M), (T, N) = z0.shape, s.shape[-2:]
-    job = _Job(K=K, B=B, T=T, M=M, N=N, L=L, P=inputs.lower.shape[1])
-    alive = [_hand(job, n, x, n == "s") for n, x in zip(Inputs._fields, inputs, strict=True) if x is not None]
+    rows, cols = (L * P + M, M + L * N + L * P) if L else (M, M)
+    shapes = (K, B, T, N)[4 - s.dim() :], (K, B, M), (K, M), (K, rows, cols), (K, M, N), (K, rows), (K, P if L else M)
+    job = _Job(K=K, B=B, T=T, M=M, N=N, L=L, P=P)
+    alive = _hand(job, z0, zip(Inputs._fields, inputs, shapes, strict=True))
     job.s_stride[:] = alive[0].stride() if s.dim() == 4 else (0, *alive[0].stride())
     (library.alrnn_leap_plan if L else library.alrnn_plan)(job, z0.element_size())
     work = B * (T // L) * W.numel() if L else K * B * T * M * (M + N)
@@ -201,25 +196,23 @@ def _job(library: ctypes.CDLL, inputs: Inputs, L: int = 0) -> tuple[_Job, list[T
     return job, alive
 
 
-def _hand(job: _Job, name: str, x: Tensor, strided: bool = False) -> Tensor:
-    """Give the job the address of x, contiguous unless `strided`. Returns the tensor that lies there."""
-    x = x if strided else x.contiguous()
-    address = x.data_ptr()
-    if address % x.element_size():  # in borrowed memory numbers may lie across words
-        x = x.clone()
-        address = x.data_ptr()
-    setattr(job, name, address)
-    return x
+def _hand(job: _Job, like: Tensor, given: Iterable[tuple[str, Tensor | None, tuple[int, ...]]]) -> list[Tensor]:
+    """Give the job the addresses of tensors; all but s and grad are contiguous there. Returns what lies at them.
 
-
-def _as_saved(like: Tensor, **saved: tuple[Tensor, tuple[int, ...]]) -> None:
-    """One clear error unless dtypes and shapes are what they were before hooks had what is saved for the way back."""
-    for name, (x, shape) in saved.items():
-        if x.shape != shape or x.dtype != like.dtype:
-            raise RuntimeError(
-                f"the backward pass expects {name} as {like.dtype} of shape {shape}, got {x.dtype} of shape "
-                f"{tuple(x.shape)}; hooks must give back what they were given"
-            )
+    Raises:
+        RuntimeError: another shape or dtype than expected: what was saved for the backward pass came back changed.
+    """
+    alive, dtype, size = [], like.dtype, like.element_size()
+    for name, x, shape in given:
+        if x is not None:
+            if x.shape != shape or x.dtype != dtype:
+                got = f"{x.dtype} of shape {tuple(x.shape)}"
+                raise RuntimeError(f"hooks must give back saved tensors as {dtype} of shape {shape}, got {got}")
+            x = x if name in ("s", "grad") else x.contiguous()
+            x = x.clone() if x.data_ptr() % size else x  # in borrowed memory numbers may lie across words
+            setattr(job, name, x.data_ptr())
+            alive.append(x)
+    return alive
 
 
 # ---- building
