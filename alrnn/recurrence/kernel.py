@@ -1,9 +1,7 @@
-"""Builds, loads and calls kernel.c, the recurrence in C. Where that fails, `load` says why and torch serves instead.
+"""Calls kernel.c, the recurrence in C, which `build` makes and loads: what it takes and gives as tensors.
 
-The kernel is compiled once, on first use, for the processor at hand, into a folder of its own that nobody else can
-write to: $ALRNN_CACHE, else $XDG_CACHE_HOME/alrnn-kernel, else ~/.cache/alrnn-kernel. ALRNN_KERNEL=0 switches it off.
-CC names a compiler, ALRNN_CFLAGS adds flags. It runs on torch.get_num_threads() threads; set them with
-torch.set_num_threads or OMP_NUM_THREADS. Its results do not depend on their number.
+It runs on torch.get_num_threads() threads; set them with torch.set_num_threads or OMP_NUM_THREADS. Its results do not
+depend on their number.
 """
 
 from __future__ import annotations
@@ -11,37 +9,16 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import ctypes
-import functools
-import hashlib
-import importlib.util
-import os
-import platform
-import shlex
-import shutil
-import stat
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("kernel.c")
-FLAGS = ["-std=gnu11", "-O3", "-shared", "-fPIC", "-pthread"]
-NATIVE: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])  # the first that the compiler takes
+from .build import Backend as Backend
+from .build import Job, load
+
 PER_THREAD = 2_000_000  # multiply-adds that are worth a thread of their own
-_TENSORS = ["s", "z0", "A", "W", "C", "h", "lower", "grad", "z", "marks", "ds", "dz0", "dA", "dWC", "dh", "dlower"]
-_SIZES = ["K", "B", "T", "M", "N", "last"]
-
-
-class Backend(NamedTuple):
-    """Which code runs the recurrence on the CPU, "c" or "torch", and why."""
-
-    name: str
-    why: str
 
 
 class Inputs(NamedTuple):
@@ -55,19 +32,6 @@ class Inputs(NamedTuple):
     h: Tensor
     lower: Tensor
 
-
-class _Job(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in _TENSORS),
-        *((name, ctypes.c_int64) for name in _SIZES),
-        ("s_stride", ctypes.c_int64 * 4),
-        ("grad_stride", ctypes.c_int64 * 4),
-        *((name, ctypes.c_int64) for name in ("lanes", "block", "every", "marked", "P", "L", "threads", "room")),
-        ("memory", ctypes.c_void_p),
-    ]
-
-
-# ---- calls
 
 _threads: contextvars.ContextVar[int | None] = contextvars.ContextVar("threads", default=None)
 
@@ -179,13 +143,13 @@ def leap_backward(
     return ds, None if dz0 is None else dz0.mT, dU.sum(1), du.sum(1)
 
 
-def _job(library: ctypes.CDLL, inputs: Inputs, L: int = 0) -> tuple[_Job, list[Tensor]]:
+def _job(library: ctypes.CDLL, inputs: Inputs, L: int = 0) -> tuple[Job, list[Tensor]]:
     """The job, but for its results, and the tensors whose addresses it holds: keep them until the call is over."""
     s, z0, W, P = inputs.s, inputs.z0, inputs.W, inputs.lower.shape[1]
     (K, B, M), (T, N) = z0.shape, s.shape[-2:]
     rows, cols = (L * P + M, M + L * N + L * P) if L else (M, M)
     shapes = (K, B, T, N)[4 - s.dim() :], (K, B, M), (K, M), (K, rows, cols), (K, M, N), (K, rows), (K, P if L else M)
-    job = _Job(K=K, B=B, T=T, M=M, N=N, L=L, P=P)
+    job = Job(K=K, B=B, T=T, M=M, N=N, L=L, P=P)
     alive = _hand(job, z0, zip(Inputs._fields, inputs, shapes, strict=True))
     job.s_stride[:] = alive[0].stride() if s.dim() == 4 else (0, *alive[0].stride())
     (library.alrnn_leap_plan if L else library.alrnn_plan)(job, z0.element_size())
@@ -196,7 +160,7 @@ def _job(library: ctypes.CDLL, inputs: Inputs, L: int = 0) -> tuple[_Job, list[T
     return job, alive
 
 
-def _hand(job: _Job, like: Tensor, given: Iterable[tuple[str, Tensor | None, tuple[int, ...]]]) -> list[Tensor]:
+def _hand(job: Job, like: Tensor, given: Iterable[tuple[str, Tensor | None, tuple[int, ...]]]) -> list[Tensor]:
     """Give the job the addresses of tensors; all but s and grad are contiguous there. Returns what lies at them.
 
     Raises:
@@ -213,113 +177,3 @@ def _hand(job: _Job, like: Tensor, given: Iterable[tuple[str, Tensor | None, tup
             setattr(job, name, x.data_ptr())
             alive.append(x)
     return alive
-
-
-# ---- building
-
-
-@functools.cache
-def load() -> tuple[ctypes.CDLL | None, Backend]:
-    """The kernel, or None, and which code will run and why. Decided once a process."""
-    if os.environ.get("ALRNN_KERNEL") == "0":
-        return None, Backend("torch", "switched off by ALRNN_KERNEL=0")
-    if os.name != "posix":
-        return None, Backend("torch", f"the C kernel is not built on {platform.system()}")
-    try:
-        folder = _private_folder()
-        reasons = []
-        for compiler in _compilers():
-            try:
-                path = _build(compiler, folder)
-                return _open(path), Backend("c", f"built by {shlex.join(compiler)}: {path}")
-            except (OSError, subprocess.SubprocessError, AttributeError, ValueError) as error:
-                reasons.append(f"{shlex.join(compiler)}: {_message(error)}")
-        return None, Backend("torch", "; ".join(reasons) or "no C compiler found (tried $CC, cc, gcc, clang, ziglang)")
-    except (OSError, RuntimeError, ValueError) as error:  # no home folder; an open quote in CC
-        return None, Backend("torch", _message(error))
-
-
-def _compilers() -> list[list[str]]:
-    """Commands of the compilers found; if CC is set, only that one."""
-    if named := shlex.split(os.environ.get("CC", "")):
-        return [named]
-    found = [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
-    zig = [[sys.executable, "-m", "ziglang", "cc"]] if importlib.util.find_spec("ziglang") else []
-    return found + zig
-
-
-def _private_folder() -> Path:
-    """The cache folder, made if need be; nobody else may write to it or replace it."""
-    given = os.environ.get("ALRNN_CACHE")
-    folder = Path(given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alrnn-kernel")
-    folder = folder.expanduser().absolute()
-    for path in (*reversed(folder.parents), folder):  # one by one: `parents=True` would leave their mode to the umask
-        path.mkdir(mode=0o700, exist_ok=True)
-    folder = folder.resolve()
-    _refuse_foreign(folder)
-    for parent in folder.parents:
-        status = parent.stat()
-        sticky = status.st_mode & stat.S_ISVTX  # as /tmp: others may add files but not replace ours
-        if status.st_uid not in (0, os.geteuid()) or (status.st_mode & 0o022 and not sticky):
-            raise PermissionError(f"{parent} belongs to another or others can write to it: set ALRNN_CACHE")
-    return folder
-
-
-def _refuse_foreign(path: Path) -> None:
-    status = path.lstat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022 or stat.S_ISLNK(status.st_mode):
-        raise PermissionError(f"{path} belongs to others or others can write to it: remove it, or set ALRNN_CACHE")
-
-
-def _build(compiler: list[str], folder: Path) -> Path:
-    """Compile, unless done before. The file appears in one step, so two processes cannot disturb each other."""
-    extra = shlex.split(os.environ.get("ALRNN_CFLAGS", ""))
-    key = [SOURCE.read_bytes(), repr([FLAGS, NATIVE, extra, compiler, _identity(compiler[0])]).encode(), _processor()]
-    path = folder / f"kernel-{hashlib.sha256(b'|'.join(key)).hexdigest()[:20]}.so"
-    with contextlib.suppress(OSError, AttributeError):  # if it is not there, not ours alone or not whole, build it anew
-        _refuse_foreign(path)
-        _open(path)
-        return path
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:  # mode 0700
-        made = Path(scratch) / path.name
-        for native in NATIVE:
-            command = [*compiler, *FLAGS, *native, *extra, str(SOURCE), "-o", str(made)]
-            result = subprocess.run(
-                command, check=False, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
-            )
-            if result.returncode == 0 and made.exists():
-                made.chmod(0o700)
-                made.replace(path)
-                return path
-    raise OSError(f"failed with status {result.returncode}: {' '.join(result.stderr.split())[:300]}")
-
-
-def _open(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
-    for name in ("plan", "forward", "backward", "leap_plan", "leap_forward", "leap_backward"):
-        function = getattr(library, f"alrnn_{name}")
-        function.argtypes = [ctypes.POINTER(_Job), ctypes.c_int64]
-        function.restype = None
-    return library
-
-
-def _identity(program: str) -> tuple:
-    found = shutil.which(program)
-    if found is None:
-        raise FileNotFoundError(f"no such compiler: {program}")
-    status = os.stat(found)
-    return os.path.realpath(found), status.st_size, status.st_mtime_ns
-
-
-def _processor() -> bytes:
-    """What -march=native depends on: a home folder may be shared by different machines."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
-        kept = [x for x in lines if x.split("\t")[0].strip() in ("model name", "flags", "Features", "CPU part")]
-    except OSError:
-        kept = []
-    return "\n".join([*platform.uname()[::4], platform.processor(), *kept]).encode()
-
-
-def _message(error: Exception) -> str:
-    return str(error) or type(error).__name__
