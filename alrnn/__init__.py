@@ -8,10 +8,8 @@ __version__ = "0.2.0"  # here alone: packaging reads it, and it also holds in a 
 from . import datasets, nets, recurrence, regions, tasks, theory
 from .crossval import cross_validate
 from .nets import ALRNN, Ensemble, Init, Net, Output, Stack
-from .scoring import evaluate
-from .stopping import EarlyStopping
 from .sweep import Sweep, sweep
-from .train import DivergedError, History, Trainer, fit
+from .train import DivergedError, EarlyStopping, History, Trainer, evaluate, fit
 
 if TYPE_CHECKING:
     from . import experiments, nn, statistics

@@ -1,12 +1,22 @@
-"""The command line: `python -m alrnn sweep TASK --out FILE` and `python -m alrnn data [NAME]`."""
+"""The command line: `python -m alrnn sweep TASK --out FILE`, `... merge FILE FILES` and `... data [NAME]`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 
 from . import datasets, experiments
+
+SETTINGS = (  # of an experiment, that can be given on the command line
+    ("M", int, "hidden size"),
+    ("init", str, "kind of start, its other numbers being the experiment's"),
+    ("steps", int, "training steps"),
+    ("lr", float, "learning rate"),
+    ("clip", float, "largest norm of a gradient"),
+    ("tau", float, "weight of the regularisation; not for baselines"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,37 +33,73 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweep.add_argument("--P", type=int, nargs="+", help="these numbers of nonlinear units; those above M are left out")
     sweep.add_argument("--seeds", type=int, help="seeds 0, 1, ... of AL-RNNs (default 10; 3 for large data)")
     sweep.add_argument("--baseline-seeds", type=int, default=3, help="seeds of RNN, GRU, LSTM (default 3)")
-    sweep.add_argument("--steps", type=int, help="training steps instead of the experiment's own")
-    sweep.add_argument("--jobs", type=int, default=1, help="jobs at once (default 1)")
-    sweep.add_argument("--backend", default="loky", help="of joblib (default loky)")
     sweep.add_argument("--batch", type=int, default=40, help="nets trained in one pass, at most (default 40)")
+    other = sweep.add_argument_group("settings instead of the experiment's own; all combinations, if there are several")
+    for name, kind, what in SETTINGS:
+        other.add_argument(f"--{name}", type=kind, nargs="+", help=what)
+    where = sweep.add_argument_group("where to train")
+    where.add_argument("--jobs", type=int, default=1, help="processes of this machine (default 1)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://host:8786, instead of --jobs")
+    where.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="train part I of N, from 1, alone")
+
+    merge = commands.add_parser("merge", help="put tables of the same or other nets into one")
+    merge.description = "Add to OUT the rows of the other files, each net once. Nothing is lost of any of them."
+    merge.add_argument("out", metavar="OUT", help="the table, new or not")
+    merge.add_argument("files", nargs="+", metavar="FILE", help="tables, as sweep has written them")
 
     data = commands.add_parser("data", help="list the data sets, or fetch one")
     data.add_argument("name", nargs="?", choices=datasets.REGISTRY, help="the one to fetch")
 
     given = parser.parse_args(arguments)
     try:
-        run_sweep(given) if given.command == "sweep" else show_data(given.name)
-    except (ValueError, OSError, ImportError, datasets.DataError) as error:
+        {"sweep": run_sweep, "merge": run_merge, "data": show_data}[given.command](given)
+    except (ValueError, OSError, ImportError, datasets.DataError, experiments.IncompleteError) as error:
         raise SystemExit(f"alrnn {given.command}: {error}") from None
+
+
+def shard(text: str) -> tuple[int, int]:
+    """I/N as two numbers."""
+    part, parts = text.split("/")
+    return int(part), int(parts)
 
 
 def run_sweep(given: argparse.Namespace) -> None:
     """Train what the table lacks, with the experiment's own settings but for those given."""
-    chosen = list(experiments.EXPERIMENTS[given.task]())
+    own = {name: values for name, *_ in SETTINGS if (values := getattr(given, name)) is not None}
+    chosen = list(experiments.variants(experiments.EXPERIMENTS[given.task](), **own))
     if given.P is not None:
         chosen = [e.with_sizes(given.P) for e in chosen]
-    if given.steps is not None:
-        chosen = [replace(e, fit=e.fit | {"steps": given.steps}) for e in chosen]
     seeds = experiments.SEEDS.get(given.task, 10) if given.seeds is None else given.seeds
-    table = experiments.run(chosen, given.out, seeds, given.baseline_seeds, given.jobs, given.backend, given.batch)
+    with workers(given.scheduler) as executor:
+        table = experiments.run(
+            chosen, given.out, seeds, given.baseline_seeds, given.jobs, executor, given.batch, given.shard
+        )
     print(f"{given.out}: {len(table)} nets")
 
 
-def show_data(name: str | None) -> None:
+@contextlib.contextmanager
+def workers(scheduler: str | None) -> Iterator[Executor | None]:
+    """Those of a Dask scheduler, if there is one."""
+    if scheduler is None:
+        yield None
+        return
+    try:
+        from dask.distributed import Client
+    except ModuleNotFoundError as error:
+        raise ImportError(f"--scheduler needs {error.name}: install alrnn[cluster]") from error
+    with Client(scheduler) as client:
+        yield client.get_executor()
+
+
+def run_merge(given: argparse.Namespace) -> None:
+    """Put tables into one."""
+    print(f"{given.out}: {len(experiments.merge(given.out, given.files))} nets")
+
+
+def show_data(given: argparse.Namespace) -> None:
     """Print the files of a data set, fetched if need be, or a table of all sets."""
-    if name:
-        print(*datasets.fetch(name), sep="\n")
+    if given.name:
+        print(*datasets.fetch(given.name), sep="\n")
     else:
         print(datasets.describe()[["name", "size", "where", "content", "licence"]].to_string(index=False))
 

@@ -8,12 +8,15 @@ import inspect
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+
+Numbers: TypeAlias = Tensor | ArrayLike
 
 
 def integer(name: str, value: object, low: int, high: int | None = None, named: str = "") -> int:
@@ -26,6 +29,33 @@ def integer(name: str, value: object, low: int, high: int | None = None, named: 
         span = f"of at least {low}" if high is None else f"from {low} to {f'{named} = ' if named else ''}{high}"
         raise ValueError(f"{name} must be an integer {span}, got {value!r}")
     return number
+
+
+def array(x: Numbers) -> np.ndarray:
+    """A tensor or array-like as a NumPy array, detached; floats as float64."""
+    if isinstance(x, Tensor):
+        x = (x.double() if x.is_floating_point() else x).detach().cpu().numpy()
+    x = np.asarray(x)
+    return x.astype(np.float64) if np.issubdtype(x.dtype, np.floating) else x
+
+
+def codes(bits: Numbers, P: int) -> np.ndarray:
+    """Bits (..., P) as int8; given as numbers, or as bitcodes "01" (...), as `Visits.codes` has them.
+
+    Raises:
+        ValueError: another number of bits, or bits other than 0 and 1.
+    """
+    given = array(bits)
+    if given.dtype.kind == "U":
+        words = [list(word) for word in given.ravel().tolist()]
+        if any(len(word) != P or set(word) - {"0", "1"} for word in words):
+            raise ValueError(f"bitcodes must have {P} digits 0 or 1, one per PWL unit, got {given.ravel()[:3]}")
+        given = np.array(words, dtype=np.int8).reshape(*given.shape, P)
+    if given.ndim < 1 or given.shape[-1] != P:
+        raise ValueError(f"bits must have shape (..., {P}), one per PWL unit, got {given.shape}")
+    if given.dtype != bool and not np.isin(given, (0, 1)).all():
+        raise ValueError("bits must be 0 or 1")
+    return given.astype(np.int8)
 
 
 def kept(thing: object) -> dict[str, Any]:

@@ -10,11 +10,9 @@ import torch
 
 from .checks import integer
 from .nets import ALRNN, Init, Net, Stack
-from .scoring import scores
-from .settings import Settings
 from .sweep import grid
 from .tasks import Arrays
-from .train import fit
+from .train import Settings, fit, scores
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -260,10 +260,10 @@ def region_graph(visits: Visits, most: int = 12, ax: Axes | None = None) -> Figu
     ax = ax or plt.subplots(figsize=(5.2, 4.8))[1]
     n = min(R, most)
     size, dwell = 2000 + 4000 * occupancy(visits).share[:n], dwell_times(visits).mean
-    away = transition_counts(visits).astype(float)
+    counts: Any = transition_counts(visits, sparse=True)  # R may be large, and n is small
+    away = counts[:n, :n].toarray() / np.maximum(counts.sum(1) - counts.diagonal(), 1)[:n, None]
     np.fill_diagonal(away, 0)
-    away /= np.maximum(away.sum(1, keepdims=True), 1)
-    graph = nx.from_numpy_array(away[:n, :n], create_using=nx.DiGraph)
+    graph = nx.from_numpy_array(away, create_using=nx.DiGraph)
     place = nx.circular_layout(graph)
     few = visits.bits.shape[1] <= 3  # then the colours are those of `phase_portrait`
     index = [int("0" + visits.codes[i], 2) if few else i % len(REGIONS) for i in range(n)]

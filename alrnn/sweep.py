@@ -13,14 +13,13 @@ import torch
 
 from . import __version__
 from .checks import integer
-from .history import History, read_whole, written_whole
+from .files import read_whole, written_whole
 from .nets import ALRNN, Init, Net, Stack, plain, rebuilt, told
-from .scoring import scores
-from .settings import Settings, check_settings, regularised_units, text
 from .tasks import Task
 from .tasks.base import HELD_OUT
 from .tasks.check import check_batch, check_task
-from .train import Trainer
+from .train import History, Settings, Trainer, scores
+from .train.settings import check_settings, regularised_units, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +43,13 @@ class Sweep:
     nets: list[Net]
     history: History | None = None
 
-    def net(self, P: int, seed: int, lr: float | None = None) -> Any:
-        """The net with this P and seed (and rate, where there are several); KeyError unless there is just one."""
-        rows = (self.table["P"] == P) & (self.table["seed"] == seed)
+    def net(self, P: int | None, seed: int, lr: float | None = None) -> Any:
+        """The net with this P (None for kinds without) and seed, and rate, where there are several.
+
+        Raises:
+            KeyError: there is none, or more than one.
+        """
+        rows = (self.table["seed"] == seed) & (self.table["P"] == P if "P" in self.table else P is None)
         rows &= True if lr is None else self.table["lr"] == lr
         found = np.flatnonzero(rows)
         if len(found) != 1:

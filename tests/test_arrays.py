@@ -13,9 +13,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import alrnn
-from alrnn import ALRNN, Init, Trainer, evaluate, fit, regions, scoring
+from alrnn import ALRNN, Init, Trainer, evaluate, fit, regions
 from alrnn.sweep import describe
 from alrnn.tasks import Arrays, Batch, Head
+from alrnn.train import scores
 
 B, N = 30, 3
 SPLIT = {"train": range(0, 16), "validation": range(16, 22), "test": range(22, 30)}
@@ -193,7 +194,7 @@ def test_what_is_asked_follows_from_the_target():
     heads = (Head("where", 2), Head("what", 3, "cross_entropy"))
     two = Arrays(S, np.c_[LAST, LABELS], heads=heads, split=SPLIT)
     net, batch = a_net(two, 2), held(two, "test")
-    found = scoring.scores(net, two, batch)
+    found = scores(net, two, batch)
     y = np.array([alone(net, as_stored(S[i]))[-1] for i in batch.info["index"]])
     index = batch.info["index"].numpy()
     assert found["where"].value.item() == pytest.approx(((y[:, :2] - as_stored(LAST)[index]) ** 2).mean(), rel=1e-10)

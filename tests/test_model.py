@@ -164,6 +164,10 @@ def test_jacobian_is_the_derivative_of_the_map(P):
         expected = torch.autograd.functional.jacobian(step, z)[:, 0]
         torch.testing.assert_close(net.jacobian(bits), expected, rtol=1e-12, atol=1e-12)
         assert torch.equal(net.jacobian(bits.long().tolist()), net.jacobian(bits))
+        assert torch.equal(
+            net.jacobian("".join(map(str, bits.long().tolist()))) if P else net.jacobian([]), net.jacobian(bits)
+        )
+        assert torch.equal(net.jacobian(torch.stack([bits, ~bits]))[0], net.jacobian(bits))
     at_border = torch.autograd.functional.jacobian(step, 0 * z)[:, 0]  # at z = 0 the slope is 0, as torch's ReLU has it
     torch.testing.assert_close(net.jacobian([0] * P), at_border, rtol=1e-12, atol=1e-12)
 
@@ -554,7 +558,7 @@ def test_bad_state(z0, error, words):
 
 @pytest.mark.parametrize(
     ("bits", "words"),
-    [([1], "bits must be 2"), ([1, 0, 1], "bits must be 2"), ([[1, 0]], "bits must be 2"), ([2, 0], "must be 0 or 1")],
+    [([1], "2.* one per PWL unit"), ([1, 0, 1], "one per PWL unit"), (["1"], "2 digits"), ([2, 0], "must be 0 or 1")],
 )
 def test_bad_bits(bits, words):
     with pytest.raises(ValueError, match=words):

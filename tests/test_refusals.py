@@ -15,11 +15,11 @@ from torch.nn.utils import parametrizations, prune
 import alrnn
 from alrnn import ALRNN, DivergedError, Init, Net, Stack, Sweep, Trainer, evaluate, fit, sweep
 from alrnn.nets import GRU, LSTM, RNN, EncoderDecoder, Output
-from alrnn.scoring import scores
 from alrnn.sweep import describe
 from alrnn.sweep import run as train_and_score
 from alrnn.tasks import Adding, Batch, GeneratedSentiment, Head, Score, Task, VariableCopy
 from alrnn.tasks.base import HELD_OUT
+from alrnn.train import scores
 
 TASK = Adding(10)
 QUICK = {"steps": 3, "batch_size": 4, "progress": False}

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from alrnn import ALRNN, tasks
-from alrnn.replay import Replay
 from alrnn.tasks import Batch
 from alrnn.train import Trainer
+from alrnn.train.replay import Replay
 
 
 class Recorder:

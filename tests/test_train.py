@@ -14,10 +14,10 @@ import torch
 import alrnn
 from alrnn import ALRNN, DivergedError, History, Init, Stack, Sweep, evaluate, fit, sweep
 from alrnn.nets.almost_linear import PARTS
-from alrnn.objective import manifold_attractor
 from alrnn.recurrence import kernel
 from alrnn.tasks import Adding, Batch, SequentialMNIST, Task, TwoModality, VariableCopy
 from alrnn.tasks.base import TRAINING
+from alrnn.train.objective import manifold_attractor
 
 TASK = Adding(10)
 QUICK = {"steps": 12, "batch_size": 8, "lr": 0.02, "clip": 0.05, "progress": False}

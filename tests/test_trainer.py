@@ -22,9 +22,9 @@ from alrnn import ALRNN, EarlyStopping, Trainer, evaluate, fit
 from alrnn.nets import LSTM, RNN
 from alrnn.nets.almost_linear import readout
 from alrnn.recurrence import kernel
-from alrnn.scoring import scores
 from alrnn.tasks import Adding, Batch, Score, Task, VariableCopy
-from alrnn.train import LOOK
+from alrnn.train import scores
+from alrnn.train.trainer import LOOK
 
 ROOT = Path(__file__).resolve().parent.parent
 TASK = Adding(10)

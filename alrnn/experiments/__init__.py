@@ -1,8 +1,10 @@
 """The full-size experiments behind `data/results/`, one row a net, stopped and resumed at will."""
 
 from . import statistics
-from .catalogue import EXPERIMENTS, SEEDS, Experiment, image_angles
-from .run import read, run
+from .catalogue import EXPERIMENTS, SEEDS, Experiment, image_angles, variants
+from .run import IncompleteError, run
+from .table import merge, read
 
-__all__ = ["EXPERIMENTS", "SEEDS", "Experiment", "image_angles", "read", "run", "statistics"]
+__all__ = ["EXPERIMENTS", "SEEDS", "Experiment", "IncompleteError", "image_angles", "merge", "read", "run"]
+__all__ += ["statistics", "variants"]
 __dir__ = __all__.copy  # dir() shows what is public

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -55,10 +56,26 @@ class Experiment:
         alone = list(self.sizes) == [self.M]
         return replace(self, sizes=[P for P in sizes if (P == self.M if alone else P <= self.M) and self.sizes])
 
+    def with_M(self, M: int) -> Experiment:
+        """The same with M units and the P that fit; one that is about P = M alone stays so."""
+        alone = list(self.sizes) == [self.M]
+        return replace(self, M=M, sizes=[M] if alone else [P for P in self.sizes if P <= M])
+
     def train(self, kinds: Sequence[int | str], seeds: Sequence[int]) -> pd.DataFrame:
         """Train nets of these kinds, Ps or one baseline, and seeds in one pass; their rows."""
         nets = [self.net(kind, seed) for kind in kinds for seed in seeds]
         return run(nets, self.task, diverged="drop", progress=False, **self._fit(nets[0])).table
+
+
+def variants(
+    experiments: Iterable[Experiment], M: Sequence[int] = (), init: Sequence[str] = (), **fit: Sequence[Any]
+) -> Iterator[Experiment]:
+    """Each experiment with each of these M, kinds of start and settings of `alrnn.fit`; by default with its own."""
+    for e in experiments:
+        own = vars(e.init) | {"angles": None, "opposite": None}
+        starts = [Init(**own | {"kind": kind}) for kind in init] or [e.init]
+        for m, start, *values in itertools.product(M or [e.M], starts, *fit.values()):
+            yield replace(e.with_M(m), init=start, fit=e.fit | dict(zip(fit, values, strict=True)))
 
 
 def image_angles(size: int, count: int) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ..checks import check_input, check_words, integer, transformed, watched
+from ..checks import check_input, check_words, codes, integer, transformed, watched
 from ..recurrence import full_precision, step
 from ..recurrence.leap import leap
 from .init import Init
@@ -290,16 +290,13 @@ class ALRNN(AlmostLinear, Net):
         start = vars(self.init) | {"units": self.hidden_size if self.init.units is None else self.init.units}
         return row | {"init" if name == "kind" else f"init_{name}": value for name, value in start.items()}
 
-    def jacobian(self, bits: Tensor | Sequence[int]) -> Tensor:
-        """The map's Jacobian in the region with these bits (P,): A + W diag(1, ..., 1, bits), (M, M)."""
-        on = torch.as_tensor(bits, device=self.W.device)
-        if on.shape != (self.nonlinear_size,):
-            raise ValueError(f"bits must be {self.nonlinear_size}, one for each PWL unit, got shape {tuple(on.shape)}")
-        if not ((on == 0) | (on == 1)).all():
-            raise ValueError("bits must be 0 or 1")
-        gate = torch.ones_like(self.h)
-        gate[self.hidden_size - self.nonlinear_size :] = on.to(gate.dtype)
-        return torch.diag(_self_weights(self.A, self.bends)) + self.W * gate
+    def jacobian(self, bits: Tensor | Sequence[int] | str) -> Tensor:
+        """The map's Jacobian in the region with these bits (..., P), or bitcodes: (..., M, M); gradients flow.
+
+        A + W diag(1, ..., 1, bits). ValueError: bits of another shape, or other than 0 and 1.
+        """
+        on = torch.from_numpy(codes(bits, self.nonlinear_size)).to(self.W.device)
+        return jacobian(_self_weights(self.A, self.bends), self.W, on)
 
     def extra_repr(self) -> str:
         """Sizes, seed and start."""
@@ -324,8 +321,8 @@ def readout(w: Weights, z: Tensor, at: str = "") -> Tensor:
     """y = D z + b for K nets: z (K, B, L, M) -> (K, B, L, O)."""
     D, b = w[at + "D"], w[at + "b"]
     if D.shape[1] > D.shape[2]:  # many classes: laid out so that a softmax over them need not copy
-        flat = z.contiguous().flatten(1, 2)
-        return torch.baddbmm(b[:, None], flat, D.mT).unflatten(1, z.shape[1:3])
+        flat = nn.functional.pad(z, (0, 1), value=1.0).flatten(1, 2)  # b as a column of D: adding it would copy, too
+        return (flat @ torch.cat([D, b[..., None]], -1).mT).unflatten(1, z.shape[1:3])
     y = D.unsqueeze(1) @ z.permute(0, 2, 3, 1) + b[:, None, :, None]  # (K, L, O, B), as z lies in memory
     return y.permute(0, 3, 1, 2)
 
@@ -345,6 +342,12 @@ def look_up(words: Tensor, C: Tensor, h: Tensor) -> Tensor:
     table = torch.cat([C.mT, -h[:, None]], 1).flatten(0, 1)  # net after net, the words and then -h
     index = words.long() % (N + 1) + (N + 1) * torch.arange(K, device=words.device)[:, None, None]
     return table.index_select(0, index.flatten()).view(*index.shape, M)
+
+
+def jacobian(A: Tensor, W: Tensor, bits: Tensor) -> Tensor:
+    """Jacobians A + W diag(1, ..., 1, bits) of regions with bits (..., P): (..., M, M)."""
+    gate = nn.functional.pad(bits.to(W.dtype), (len(A) - bits.shape[-1], 0), value=1.0)
+    return torch.diag(A) + W * gate[..., None, :]
 
 
 def _self_weights(A: Tensor, bends: Tensor) -> Tensor:

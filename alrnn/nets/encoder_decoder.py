@@ -67,7 +67,13 @@ class EncoderDecoder(Net):
         self.input_size, self.hidden_size, self.output_size = self.encoder.input_size, M, O
         self.init = self.decoder.init
         self.stop = None if stop is None else integer("stop", stop, 0, O - 1)
-        self.register_buffer("stops", torch.tensor(-1 if stop is None else stop), persistent=False)
+        self.register_buffer("stops", None, persistent=False)
+        self._apply(lambda x: x)
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        self.stops = torch.tensor(-1 if self.stop is None else self.stop, device=self.decoder.b.device)
+        return self  # made anew, as to_empty leaves buffers as they come
 
     @property
     def nonlinear_size(self) -> int:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import integer
+from ..checks import Numbers, integer
 from ..nets.almost_linear import AlmostLinear
 from .fixed_points import cycles, fixed_points
-from .modes import Map, Numbers, jacobians, states_of
+from .modes import Map, jacobians, states_of
 from .points import FixedPoint
 from .visits import visits
 

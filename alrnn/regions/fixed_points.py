@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ..checks import integer
+from ..checks import Numbers, codes, integer
 from ..nets.almost_linear import AlmostLinear
-from .modes import Map, Numbers, codes, jacobians
+from .modes import Map, jacobians
 from .points import Cycle, FixedPoint, Points
 
 ENUMERABLE = 20  # bits: at most 2^20 regions, or sequences of regions, are searched without being named

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..checks import integer
-from ..nets.almost_linear import AlmostLinear
-
-Numbers: TypeAlias = Tensor | ArrayLike
-
-
-def array(x: Numbers) -> np.ndarray:
-    """A tensor or array-like as a NumPy array, detached; floats as float64."""
-    if isinstance(x, Tensor):
-        x = (x.double() if x.is_floating_point() else x).detach().cpu().numpy()
-    x = np.asarray(x)
-    return x.astype(np.float64) if np.issubdtype(x.dtype, np.floating) else x
+from ..checks import Numbers, array, codes, integer
+from ..nets.almost_linear import AlmostLinear, jacobian
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -94,25 +84,6 @@ def states_of(z: Numbers) -> np.ndarray:
     return array(z)
 
 
-def codes(bits: Numbers, P: int) -> np.ndarray:
-    """Bits (..., P) as int8; given as numbers, or as bitcodes "01" (...), as `Visits.codes` has them.
-
-    Raises:
-        ValueError: another number of bits, or bits other than 0 and 1.
-    """
-    given = array(bits)
-    if given.dtype.kind == "U":
-        words = [list(word) for word in given.ravel().tolist()]
-        if any(len(word) != P or set(word) - {"0", "1"} for word in words):
-            raise ValueError(f"bitcodes must have {P} digits 0 or 1, one per PWL unit, got {given.ravel()[:3]}")
-        given = np.array(words, dtype=np.int8).reshape(*given.shape, P)
-    if given.ndim < 1 or given.shape[-1] != P:
-        raise ValueError(f"bits must have shape (..., {P}), one per PWL unit, got {given.shape}")
-    if given.dtype != bool and not np.isin(given, (0, 1)).all():
-        raise ValueError("bits must be 0 or 1")
-    return given.astype(np.int8)
-
-
 def jacobians(net: AlmostLinear | Map, bits: Numbers) -> np.ndarray:
     """Jacobians A + W diag(1, ..., 1, bits) of the regions with bits (..., P), or bitcodes: (..., M, M), float64.
 
@@ -121,9 +92,7 @@ def jacobians(net: AlmostLinear | Map, bits: Numbers) -> np.ndarray:
     """
     m = Map.of(net)
     on = codes(bits, m.nonlinear_size)
-    gate = np.ones((*on.shape[:-1], 1, m.hidden_size))
-    gate[..., 0, m.hidden_size - m.nonlinear_size :] = on
-    return np.diag(m.A) + m.W * gate
+    return jacobian(torch.from_numpy(m.A), torch.from_numpy(m.W), torch.from_numpy(on)).numpy()
 
 
 def time_constants(eigenvalues: ArrayLike) -> np.ndarray:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ..checks import integer
+from ..checks import Numbers, array, integer
 from ..nets.almost_linear import AlmostLinear
-from .modes import Map, Numbers, array, states_of
+from .modes import Map, states_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import integer
-from .train import Trainer
+from ..checks import integer
+from .trainer import Trainer
 
 
 @dataclass

@@ -13,18 +13,17 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 
-from .checks import integer
-from .history import DivergedError, History, read_whole, uninterrupted, written_whole
-from .nets import Net, Stack, plain, rebuilt, told
-from .objective import Objective, check_parts, manifold_attractor, penalty
-from .recurrence import kernel
+from ..checks import integer
+from ..files import read_whole, uninterrupted, written_whole
+from ..nets import Net, Stack, plain, rebuilt, told
+from ..recurrence import kernel
+from ..tasks import Batch, Score, Task
+from .history import DivergedError, History
+from .objective import Objective, check_parts, penalty
 from .replay import Replay
-from .scoring import as_list, check_output, check_tasks, evaluate, scores
+from .scoring import as_list, check_output, check_tasks, scores
 from .settings import DEFAULTS, Settings, check_settings, share, text
 from .streams import Place, Streams, each
-from .tasks import Batch, Score, Task
-
-__all__ = ["DivergedError", "History", "Trainer", "evaluate", "fit", "manifold_attractor", "scores"]
 
 LOOK = 50  # steps between two looks at what a device holds: each makes the device and Python wait for each other
 

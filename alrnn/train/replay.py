@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .tasks import Batch
+from ..tasks import Batch
 
 WARM_UP = 3  # runs before a graph is recorded, in which libraries set up what they need
 

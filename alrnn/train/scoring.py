@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checks import integer
-from .nets import Net, Output, Stack
-from .tasks import Batch, Score, Task
-from .tasks.check import check_batch, check_task
+from ..checks import integer
+from ..nets import Net, Output, Stack
+from ..tasks import Batch, Score, Task
+from ..tasks.check import check_batch, check_task
 
 CHUNK = 1 << 26  # bytes of outputs and states held at once
 

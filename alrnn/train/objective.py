@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .nets import Output, Stack
+from ..nets import Output, Stack
+from ..tasks import Batch, Task
 from .settings import regularised_units
 from .streams import each
-from .tasks import Batch, Task
 
 
 def manifold_attractor(A: Tensor, W: Tensor, h: Tensor, units: int) -> Tensor:

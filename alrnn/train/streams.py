@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .checks import integer, is_words
-from .nets import Net
-from .nets.almost_linear import SEEDS
-from .tasks import Batch, Task
-from .tasks.base import TRAINING
-from .tasks.check import check_batch
+from ..checks import integer, is_words
+from ..nets import Net
+from ..nets.almost_linear import SEEDS
+from ..tasks import Batch, Task
+from ..tasks.base import TRAINING
+from ..tasks.check import check_batch
 
 
 class Place(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 from torch import Tensor
 
-from .checks import fingerprint, integer
-from .nets import Net
+from ..checks import fingerprint, integer
+from ..nets import Net
 
 
 class Settings(TypedDict, total=False):
