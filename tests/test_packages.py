@@ -1,7 +1,8 @@
-"""One environment, told three times: pyproject.toml, requirements.lock, environment.yml; what wheel and sdist carry."""
+"""One environment, told three times: pyproject.toml, requirements.lock, environment.yml; what wheel, sdist, make do."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -177,3 +178,74 @@ def test_the_wheel_finds_its_data_in_an_empty_folder(wheel: zipfile.ZipFile, tmp
         text=True,
     )
     assert run.stdout.split() == [str(tmp_path / "wheel" / "alrnn" / "__init__.py"), "5000", "5000"], run.stderr
+
+
+# A program that stands for Python and all others: notes its name, its arguments and ALRNN_KERNEL. It makes a .venv.
+STUB = """#!/bin/sh
+echo "$(basename "$0") $* $ALRNN_KERNEL" >> log
+if [ "$2" = venv ]; then mkdir -p .venv/bin; cp "$0" .venv/bin/python; fi
+"""
+
+
+def stub(path: Path, fails: bool = False) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(STUB + "exit 1" * fails)
+    path.chmod(0o755)
+
+
+def make(folder: Path, *arguments: str, **env: str) -> tuple[int, str, list[str]]:
+    """Runs the Makefile in a folder where all that it calls is a stub: exit status, output, and what was called."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy2(ROOT / name, folder)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PYTHON"))}
+    (folder / "log").write_text("")
+    done = subprocess.run(["make", *arguments], cwd=folder, env=kept | env, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr, (folder / "log").read_text().splitlines()
+
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+
+
+@needs_make
+def test_make_test_goes_on_when_a_part_fails(tmp_path: Path) -> None:
+    for name in (".venv/bin/python", ".venv/bin/ruff", ".venv/bin/mypy", "tools/sanitize.sh"):
+        stub(tmp_path / name, fails=True)
+    (tmp_path / ".venv" / "ready").touch()
+    status, _, calls = make(tmp_path, "test")
+    assert status != 0 and len(calls) == 6
+    style, types, kernel, torch, sanitizers, notebooks = calls
+    assert style.startswith("ruff check") and types.startswith("mypy") and sanitizers.startswith("sanitize.sh")
+    assert kernel.startswith("python -m pytest") and torch.startswith("python -m pytest") and torch.endswith(" 0")
+    assert notebooks.startswith("python tools/execute.py")
+    assert make(tmp_path, "unit")[2] == [kernel]  # alone, a part stops where it fails
+    stub(tmp_path / ".venv" / "bin" / "mypy")
+    assert make(tmp_path, "test")[0] != 0
+    for name in (".venv/bin/python", ".venv/bin/ruff", "tools/sanitize.sh"):
+        stub(tmp_path / name)
+    status, _, calls = make(tmp_path, "test")
+    assert status == 0 and len(calls) == 7  # ruff format, too
+
+
+@needs_make
+@pytest.mark.parametrize("given", ["a path/with blanks/python", "~/a path/with blanks/python", "with $dollar/python"])
+def test_make_takes_any_path_for_python(tmp_path: Path, given: str) -> None:
+    home = tmp_path / "my home"
+    stub(home / given.removeprefix("~/"))
+    path = given if given.startswith("~") else str(home / given)
+    status, said, calls = make(tmp_path, "PYTHON=" + path.replace("$", "$$"), ".venv/ready", HOME=str(home))
+    assert status == 0 and "Making .venv with" in said, said
+    assert "python -m venv --clear .venv " in calls and (tmp_path / ".venv" / "ready").exists()
+
+
+@needs_make
+@pytest.mark.parametrize("old", [0, 2, 5])
+def test_make_finds_a_python_that_is_new_enough(tmp_path: Path, old: int) -> None:
+    """By itself, the first of these names that serves."""
+    names = ["python3.13", "python3.12", "python3.11", "python3", "python"]
+    for i, name in enumerate(names):
+        stub(tmp_path / "bin" / name, fails=i < old)
+    status, said, calls = make(tmp_path, ".venv/ready", PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    if old == len(names):
+        assert status != 0 and "No Python 3.11 or newer" in said and "make PYTHON=" in said
+    else:
+        assert status == 0 and f"{names[old]} -m venv --clear .venv " in calls, said
