@@ -488,10 +488,11 @@ def test_home_in_which_nothing_can_be_executed(at_home, seen):
 
 @compiled
 def test_machine_on_which_nothing_can_be_executed(at_home):
-    """Then nothing is compiled."""
+    """Then nothing is compiled, and as soon as it changes that is noticed."""
     if any(Path(tempfile.gettempdir()) in Path(x).resolve().parents for x in (sys.executable, torch.__file__)):
         pytest.skip("Python itself lies in the temporary folder")
     forbid = 'for x in /tmp /var/tmp /dev/shm "$HOME" "$TMPDIR"; do mount --bind "$x" "$x" || exit; '
     forbid += 'mount -o remount,bind,noexec "$x" || exit; done; exec "$@"'
     said, calls = at_home(*MOUNTING, "sh", "-c", forbid, "sh")
     assert said.startswith("torch ") and "noexec" in said and calls == 0
+    assert at_home()[0].startswith("c built by")

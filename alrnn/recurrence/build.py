@@ -80,7 +80,8 @@ def load() -> tuple[ctypes.CDLL | None, Backend]:
         return library, Backend("c", why)
     if multiprocessing.parent_process() is None or TOLD not in os.environ:
         os.environ[TOLD] = "1"
-        message = f"no C kernel, PyTorch serves, several times slower (ALRNN_KERNEL=0 accepts that): {why}"
+        message = f"no C kernel, PyTorch serves, several times slower: {why}. The book's page on troubleshooting says "
+        message += "what to do; ALRNN_KERNEL=0 accepts it as it is"
         warnings.warn_explicit(" ".join(message.split()), KernelWarning, "alrnn.recurrence", 1)  # one line, no source
     return None, Backend("torch", why)
 
