@@ -84,7 +84,7 @@ def workers(scheduler: str | None) -> Iterator[Executor | None]:
         yield None
         return
     try:
-        from dask.distributed import Client
+        from distributed import Client
     except ModuleNotFoundError as error:
         raise ImportError(f"--scheduler needs {error.name}: install alrnn[cluster]") from error
     with Client(scheduler) as client:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -98,26 +99,37 @@ def test_the_packages_declared_are_those_imported() -> None:
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     declared = {"": project["dependencies"], **project["optional-dependencies"]}
-    base, plots, experiments = (
-        {re.split(r"[^\w.-]", entry)[0].lower() for entry in declared[extra]} for extra in ("", "plots", "experiments")
+    base, plots, experiments, cluster = (
+        {re.split(r"[^\w.-]", entry)[0].lower() for entry in declared[extra]}
+        for extra in ("", "plots", "experiments", "cluster")
     )
     figures = {LIBRARY / "plots.py", LIBRARY / "explore.py"}
     rest = [path for path in MODULES if path not in figures]
     of = {path: (path.read_text("utf-8"), path.relative_to(ROOT).parts[:-1]) for path in MODULES}
-    assert packages([of[path] for path in rest]) == base | experiments
-    assert packages([of[path] for path in rest if "experiments" not in path.parts]) <= base
+    assert packages([of[path] for path in rest]) == base | experiments | cluster
+    assert packages([of[path] for path in rest if not {"experiments", "__main__.py"} & {*path.parts}]) <= base
     assert packages([of[path] for path in figures]) - base == plots
     assert packages([(code_of(path), ()) for path in (ROOT / "book").rglob("*.ipynb")]) <= base | plots
 
 
-def python(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+def python(code: str, *options: str, given: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter."""
-    done = subprocess.run([sys.executable, *options, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *options, "-c", code, *given], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done
 
 
-NEVER = ["matplotlib", "seaborn", "networkx", "IPython", "ipywidgets", "PIL", "joblib"]  # for training and analysis
+NEVER = [
+    "matplotlib",
+    "seaborn",
+    "networkx",
+    "IPython",
+    "ipywidgets",
+    "PIL",
+    "loky",
+    "cloudpickle",
+    "distributed",
+]  # for training and analysis
 LATER = ["pandas", "scipy", "pooch", "requests"]  # when first needed
 
 
@@ -167,18 +179,19 @@ try:
 except ImportError as error:
     print(error)
 try:
-    alrnn.experiments.run([], "nowhere.csv")
+    alrnn.experiments.run([alrnn.experiments.Experiment(task, 4, [1])], sys.argv[1], jobs=2)
 except ImportError as error:
     print(error)
 """
 
 
-def test_training_and_analysis_need_no_plotting_and_no_notebook() -> None:
-    lines = python(WITHOUT % NEVER).stdout.splitlines()
+def test_training_and_analysis_need_no_plotting_and_no_notebook(tmp_path: Path) -> None:
+    lines = python(WITHOUT % NEVER, given=[str(tmp_path / "table.csv")]).stdout.splitlines()
+    assert not any(tmp_path.iterdir())
     assert lines[:4] == ["(2, 2)", "torch.Size([2])", "4 100 True True", "2 6"]
     assert re.fullmatch(r"alrnn\.plots needs \w+: install alrnn\[plots\]", lines[4]) and lines[6] == lines[4]
     assert re.fullmatch(r"alrnn\.explore needs \w+: install alrnn\[plots\]", lines[5])
-    assert lines[7] == "full-size runs need joblib: install alrnn[experiments]"
+    assert lines[7] == "several jobs at once need loky: install alrnn[experiments]"
 
 
 WINGS = ["datasets", "experiments", "explore", "nets", "nn", "plots", "recurrence", "regions", "tasks", "theory"]

@@ -111,6 +111,7 @@ class _Work:
         self.table, self.nets, self.workers, self.most, self.batch, self.bar = table, nets, workers, most, batch, bar
         self.pending: dict[Future, Job] = {}
         self.unwritten: list[pd.DataFrame] = []
+        self.unwritable = ""
         self.failed: Counter[str] = Counter()
         self.packed = functools.cache(lambda experiment: pickle.dumps(experiment.task))
 
@@ -130,8 +131,11 @@ class _Work:
                 time.sleep(LOOK)
         if self.unwritten:
             self._write()
-        if self.failed:
-            raise IncompleteError(f"{self.failed.total()} jobs failed ({'; '.join(self.failed)}): start again")
+        if self.unwritten or self.failed:
+            why = "; ".join([*self.failed, *([self.unwritable] if self.unwritten else [])])
+            lost = self.failed.total() + len(self.unwritten)
+            what = f"{lost} job{'s' * (lost > 1)} failed"
+            raise IncompleteError(f"{what} ({why}): start again to train what is missing")
 
     def _submit(self, job: Job) -> None:
         while self.most and len(self.pending) >= self.most:
@@ -149,7 +153,10 @@ class _Work:
             try:
                 rows.append(future.result())
             except (Exception, CancelledError) as error:
-                self._fail(f"{type(error).__name__}: {error}", _told(job))
+                why = f"{type(error).__name__}: {str(error).split(chr(10))[0]}"
+                self.failed[why] += 1
+                if self.failed[why] == 1:  # the others fail alike
+                    LOG.error("%s: %s", _told(job), why)
         self._write(*rows)
         self.bar.update(sum(map(len, rows)))
 
@@ -160,12 +167,9 @@ class _Work:
             self.table.add(*self.unwritten)
             self.unwritten = []
         except (OSError, ValueError) as error:
-            self._fail(f"{self.table.path} cannot be written: {error}", f"{sum(map(len, self.unwritten))} nets wait")
-
-    def _fail(self, why: str, what: str) -> None:
-        self.failed[why] += 1
-        if self.failed[why] == 1:  # the others fail alike
-            LOG.error("%s: %s", what, why)
+            if not self.unwritable:
+                LOG.error("%s cannot be written, rows wait until it can: %s", self.table.path, error)
+            self.unwritable = f"{self.table.path} cannot be written: {error}"
 
     def cancel(self) -> None:
         """Take back what has not begun."""

@@ -40,7 +40,7 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     with open(path, encoding="utf-8", newline="") as file:
         try:
             for line in (lines := csv.reader(file, strict=True)):
-                if not names or set(line) >= NEEDED:
+                if not names or (set(line) >= NEEDED and all(text and text == _value(text) for text in line)):
                     names = line
                     if missing := NEEDED - set(names):
                         raise ValueError(f"it has no column {', '.join(sorted(missing))}")
@@ -116,8 +116,8 @@ class Shared:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(self.path.parent, os.W_OK):
             raise PermissionError(f"{self.path.parent} cannot be written to")
+        self.read()  # what is no table is refused now
         with self._locked():
-            self.read()  # what is no table is refused now
             self.alive.enter_context(_held(self.claims))
         return self
 
@@ -141,7 +141,7 @@ class Shared:
             names = {_name(k): k for k in nets - done}
             taken = {names[name] for other in self._others() for name in other.read_text().split() if name in names}
             mine = nets - done - taken
-            with open(self.claims, "a", encoding="ascii") as file:
+            with contextlib.suppress(OSError), open(self.claims, "a", encoding="ascii") as file:  # a full disk
                 file.writelines(f"{_name(k)}\n" for k in mine)
         return mine, taken
 

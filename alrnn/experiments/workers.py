@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from .. import recurrence
+
 
 class Here(Executor):
     """This process: a job is done when it is submitted."""
@@ -35,6 +37,7 @@ class Processes(ThreadPoolExecutor):
         except ModuleNotFoundError as error:
             raise ImportError(f"several jobs at once need {error.name}: install alrnn[experiments]") from error
         super().__init__(jobs)
+        recurrence.backend()  # compiled here, once, and not by each of them
         threads = max(1, torch.get_num_threads() // jobs)
         # A worker left idle ends after a while, also where the process that started it was killed.
         self._start = lambda: ProcessPoolExecutor(1, timeout=20, initializer=torch.set_num_threads, initargs=(threads,))
