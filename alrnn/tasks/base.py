@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -264,6 +265,13 @@ class Recorded(Task):
     Subclasses give `parts`, the examples of each split, and make a `_batch` of some of them: _batch(split, index) with
     index (n,), places in that split. Training draws with replacement; held-out examples come in the order of `parts`.
     """
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was read: it is read again where it is needed, so that what travels carries no data."""
+        kind = type(self)
+        read = {name for name in vars(self) if isinstance(inspect.getattr_static(kind, name, None), cached_property)}
+        read -= {"parts"} if kind.parts is Recorded.parts else set()  # which a subclass has set, then
+        return {name: x for name, x in vars(self).items() if name not in read}
 
     @cached_property
     def parts(self) -> Mapping[str, tuple[Tensor, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -46,15 +48,35 @@ class SpokenDigits(Recorded):
         if not 0 <= noise < np.inf:
             raise ValueError(f"noise must be at least 0 and finite, got {noise!r}")
         self.noise = noise
+
+    @cached_property
+    def frames_of(self) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
+        """Split -> the MFCCs of each recording, (length, 13), as they were recorded, and the digits (n,)."""
         mfccs, lengths, labels = datasets.spoken_digits()
         index = _splits(labels, self.clips)
-        frames_of = [mfccs[i, : lengths[i]][-frames:] for i in range(len(labels))]
-        seen = np.concatenate([frames_of[i] for i in index["train"]])
-        self.mean, self.scale = seen.mean(0), seen.std(0)
-        s = np.zeros((len(labels), frames + blank, self.input_size), np.float32)
-        length = np.minimum(lengths, frames)
-        s[np.arange(frames + blank) < length[:, None]] = (np.concatenate(frames_of) - self.mean) / self.scale
-        self.parts = {split: tuple(torch.from_numpy(x[i]) for x in (s, length, labels)) for split, i in index.items()}
+        kept = [mfccs[i, : lengths[i]][-self.frames :] for i in range(len(labels))]
+        return {split: ([kept[i] for i in places], labels[places]) for split, places in index.items()}
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """Of each MFCC over the training recordings in use, (13,)."""
+        return np.concatenate(self.frames_of["train"][0]).mean(0)
+
+    @cached_property
+    def scale(self) -> np.ndarray:
+        """Standard deviation of each MFCC over the training recordings in use, (13,)."""
+        return np.concatenate(self.frames_of["train"][0]).std(0)
+
+    @cached_property
+    def parts(self) -> dict[str, tuple[Tensor, ...]]:
+        """Split -> s (n, frames + blank, 13), length (n,), digit (n,)."""
+        found = {}
+        for split, (frames, labels) in self.frames_of.items():
+            length = np.array([len(x) for x in frames])
+            s = np.zeros((len(frames), self.frames + self.blank, self.input_size), np.float32)
+            s[np.arange(s.shape[1]) < length[:, None]] = (np.concatenate(frames) - self.mean) / self.scale
+            found[split] = tuple(map(torch.from_numpy, (s, length, labels)))
+        return found
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n training recordings drawn with replacement, with noise; held-out ones have none."""
