@@ -3,6 +3,7 @@
 Faults are made with small data sets of the tests' own and a server on this machine; nothing here uses the network.
 """
 
+import copy
 import gzip
 import hashlib
 import importlib
@@ -22,10 +23,11 @@ from pathlib import Path
 import numpy as np
 import pooch
 import pytest
+import torch
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
-from alrnn import datasets
+from alrnn import datasets, tasks
 from alrnn.datasets import DataError, DataFile, DataSet, readers
 
 fetching = importlib.import_module("alrnn.datasets.fetch")  # the module; `datasets.fetch` is its function
@@ -393,6 +395,123 @@ def test_a_recompressed_file_is_as_good(server, places, monkeypatch):
     assert fetching.obtain("tiny", datasets.REGISTRY["tiny"].files[0]) == (places["cache"] / "tiny.gz", CONTENT)
 
 
+@pytest.fixture
+def packed(server, places, monkeypatch) -> DataFile:
+    """A registered gzip file, known by what is in it, offered by the local server."""
+    content = gzip.compress(CONTENT, mtime=0)
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    file = DataFile("sub/tiny.gz", len(content), digest, server.url, len(CONTENT), elsewhere=("TINY/raw", "raw"))
+    register(monkeypatch, file)
+    return file
+
+
+def labelled(content, label, length=None):
+    """A reply that says that its content was packed for the way."""
+
+    def reply(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content) if length is None else length))
+        handler.send_header("Content-Encoding", label)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return reply
+
+
+@pytest.mark.parametrize("label", ["gzip", "x-gzip"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_server_that_labels_a_gz_as_packed_for_the_way(packed, places, server, label, times):
+    """Wrongly, of the file as it is, or rightly, of a file packed once more."""
+    content = CONTENT
+    for _ in range(times):
+        content = gzip.compress(content, mtime=0)
+    server.reply = labelled(content, label)
+    assert fetching.obtain("tiny", packed) == (places["cache"] / packed.path, CONTENT)
+    assert fetching.obtain("tiny", packed)[1] == CONTENT and server.requests == 1
+
+
+@pytest.mark.parametrize("label", ["gzip", "x-gzip"])
+def test_a_file_that_is_not_packed_is_unpacked_once_if_the_server_says_so(tiny, places, server, label):
+    server.reply = labelled(gzip.compress(CONTENT), label)
+    assert datasets.fetch("tiny") == [places["cache"] / tiny.path]
+    assert (places["cache"] / tiny.path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("content", "length", "reason"),
+    [
+        (gzip.compress(CONTENT[:-1] + b"x", mtime=0), None, "altered"),
+        (gzip.compress(CONTENT, mtime=0)[:-20], None, "truncated"),
+        (gzip.compress(CONTENT, mtime=0)[:-20], 500, "IncompleteRead|truncated"),
+        (gzip.compress(gzip.compress(CONTENT[:-9], mtime=0)), None, "truncated|altered"),
+        (b"<html>log in first</html>", None, "is a web page"),
+        (b"nonsense", None, "truncated"),
+    ],
+)
+def test_faults_under_such_a_label(packed, places, server, content, length, reason):
+    server.reply = labelled(content, "gzip", length)
+    with pytest.raises(DataError, match=reason):
+        datasets.fetch("tiny")
+    assert everything_below(places["cache"]) == ["sub"]
+
+
+@pytest.mark.parametrize("place", ["local", "cache"])
+@pytest.mark.parametrize("folder", ["sub", ".", "TINY/raw", "raw"])
+@pytest.mark.parametrize("form", ["packed", "unpacked", "unpacked under the packed name"])
+def test_a_file_that_is_there_already_is_taken_as_it_is(packed, places, server, place, folder, form):
+    name = "tiny" if form == "unpacked" else "tiny.gz"
+    path = put(places[place] / folder / name, gzip.compress(CONTENT, 1) if form == "packed" else CONTENT)
+    assert fetching.obtain("tiny", packed) == (path, CONTENT) and server.requests == 0
+    assert datasets.fetch("tiny") == [path]
+    path.write_bytes(CONTENT[:-1] + b"x")
+    if place == "local":  # not passed over in silence
+        with pytest.raises(DataError, match=f"{path} is altered.*\n.*remove it to look elsewhere"):
+            datasets.fetch("tiny")
+    path.write_bytes(b"  <html>\nLog in first")
+    server.reply = lambda handler: send(handler, b"", status=503)
+    with pytest.raises(DataError, match=f"{path} is a web page, .* and not the file"):
+        datasets.fetch("tiny")
+
+
+def test_mnist_as_torchvision_keeps_it(places, monkeypatch):
+    """Every registered file, below the folder, its MNIST or its raw, as ALRNN_DATA; the content made up."""
+    files = datasets.REGISTRY["mnist"].files
+    made = {file.path: put(places["local"] / "MNIST" / "raw" / Path(file.path).stem, CONTENT) for file in files}
+    for folder in (places["local"], places["local"] / "MNIST", places["local"] / "MNIST" / "raw"):
+        monkeypatch.setenv("ALRNN_DATA", str(folder))
+        for file in files:
+            known = DataFile(**vars(file) | {"unpacked": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()})
+            assert fetching.obtain("mnist", known) == (made[file.path], CONTENT)
+    assert datasets.describe().set_index("name").loc["mnist", "where"] == "ALRNN_DATA"
+
+
+@pytest.mark.parametrize(
+    "task", [tasks.SpokenDigits(clips=5), tasks.SequentialMNIST("row", size=14)], ids=lambda t: t.name
+)
+def test_no_pickled_task_carries_what_it_has_read(task):
+    before, parts = task.held_out("test", 5), task.parts
+    for again in (pickle.loads(pickle.dumps(task)), copy.deepcopy(task)):
+        assert "parts" not in vars(again) and torch.equal(again.held_out("test", 5).s, before.s)
+    assert len(pickle.dumps(task)) < 1000 and task.parts is parts
+
+
+def test_no_library_task_is_large_when_pickled():
+    for name in tasks.__all__:
+        kind = getattr(tasks, name)
+        if isinstance(kind, type) and issubclass(kind, tasks.Recorded) and kind not in (tasks.Recorded, tasks.Arrays):
+            assert len(pickle.dumps(kind())) < 4000, name
+
+
+def test_parts_that_a_task_was_given_travel_with_it():
+    class Own(tasks.Recorded):
+        def __init__(self):
+            self.parts = {"train": (torch.zeros(2),)}
+
+    assert copy.deepcopy(Own()).parts["train"][0].shape == (2,)
+    mine = tasks.Arrays([np.ones((4, 1), np.float32)] * 30, [0, 1] * 15)
+    assert torch.equal(pickle.loads(pickle.dumps(mine)).held_out("test").s, mine.held_out("test").s)
+
+
 def test_the_download_shows_its_progress(tiny, capsys):
     datasets.fetch("tiny")
     assert "tiny.bin: 100%" in capsys.readouterr().err
@@ -424,7 +543,7 @@ def test_a_wrong_file_is_refused(place, content, reason, tiny, places, server):
     [
         (gzip.compress(CONTENT, mtime=0)[:-20], "may be truncated"),
         (gzip.compress(CONTENT, mtime=0)[:5], "may be truncated"),
-        (b"no gzip", "cannot be read"),
+        (b"no gzip", "truncated: 7 bytes"),
         (b"\x1f\x8b\x08" + bytes(7) + b"\xff" * 20, "cannot be read"),
         (gzip.compress(CONTENT[:-1], mtime=0), "truncated: 16,383"),
         (gzip.compress(bytes(1 << 24), mtime=0), "too long: 16,385 bytes"),  # unpacked no further than needed
@@ -465,7 +584,7 @@ def no_answer(handler):
     [
         (lambda handler: send(handler, b"gone", status=404), "404"),
         (lambda handler: send(handler, b"oops", status=503), "503"),
-        (lambda handler: send(handler, b"<html>log in first</html>"), "truncated: 25 bytes"),
+        (lambda handler: send(handler, b"\n<!DOCTYPE html><p>log in first"), "is a web page, .* and not the file"),
         (lambda handler: send(handler, CONTENT[:-1] + b"x"), "altered"),
         (lambda handler: send(handler, CONTENT + b"x"), "too long"),
         (lambda handler: send(handler, CONTENT[:5000], length=len(CONTENT)), r"IncompleteRead|truncated"),
@@ -579,12 +698,12 @@ def test_a_killed_download_is_never_used(tiny, places, server):
 
 
 def test_an_interrupted_download_leaves_nothing(tiny, places, monkeypatch):
-    def interrupted(url, output, pooch):
-        Path(output).write_bytes(CONTENT[:5000])
+    def interrupted(url, part, bar):
+        part.write_bytes(CONTENT[:5000])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(pooch, "HTTPDownloader", lambda **settings: interrupted)
+        patch.setattr(fetching, "_receive", interrupted)
         datasets.fetch("tiny")
     assert everything_below(places["cache"]) == ["sub"]
     assert datasets.fetch("tiny") == [places["cache"] / tiny.path]  # from its beginning

@@ -20,6 +20,7 @@ from .registry import REGISTRY, DataFile
 if TYPE_CHECKING:
     import pandas as pd
 
+GZIP = b"\x1f\x8b"  # how such files begin
 ABANDONED = 24 * 3600  # seconds after which a part of a download cannot be in use any more
 
 
@@ -60,9 +61,21 @@ def folders() -> dict[str, Path]:
 
 
 def _places(file: DataFile) -> list[tuple[str, Path, DataFile]]:
-    """Where the file, or one in its stead, may be, in order: the place's name, the path, and which of these it is."""
-    forms = (file, *file.also)
-    return [(place, folder / form.path, form) for place, folder in folders().items() for form in forms]
+    """Where the file, or one in its stead, may be, in order: the place's name, the path, and which of these it is.
+
+    In each folder: as registered, where others put it, and in the folder itself; packed, or unpacked.
+    """
+    found = []
+    for place, folder in folders().items():
+        for form in (file, *file.also):
+            name = Path(form.path).name
+            for below in dict.fromkeys([form.path, *(f"{other}/{name}" for other in form.elsewhere), name]):
+                found += [(place, folder / one, form) for one in (below, *_unpacked_name(below, form))]
+    return found
+
+
+def _unpacked_name(path: str, file: DataFile) -> list[str]:
+    return [path.removesuffix(".gz")] if file.unpacked and path.endswith(".gz") else []
 
 
 def _where(files: tuple[DataFile, ...]) -> str:
@@ -76,7 +89,8 @@ def obtain(name: str, file: DataFile) -> tuple[Path, bytes]:
     looked = []
     for place, path, form in _places(file):
         if not os.path.exists(path):  # also False where the folder may not be read
-            looked.append(f"{path} ({place}): not there")
+            if path == folders()[place] / form.path:  # the other places would fill the page
+                looked.append(f"{path} ({place}): not there")
             continue
         try:
             return path, _checked(path, form)
@@ -101,10 +115,15 @@ def _checked(path: Path, file: DataFile) -> bytes:
     """The content of a file, refused unless it is the registered one."""
     expected = file.unpacked or file.size
     try:
-        with gzip.open(path) if file.unpacked else path.open("rb") as stream:
+        with path.open("rb") as raw:
+            start = raw.read(512).lstrip()
+        packed = file.unpacked and start.startswith(GZIP)  # if not, somebody has unpacked it on the way
+        with gzip.open(path) if packed else path.open("rb") as stream:
             content = stream.read(expected + 1)  # no more is wanted, whatever it swells to
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read, it may be truncated: {error}") from error
+    if start.lower().startswith((b"<!doctype html", b"<html")):
+        raise DataError(f"{path} is a web page, a login or an error perhaps, and not the file")
     if len(content) != expected:
         what = "truncated" if len(content) < expected else "too long"
         raise DataError(f"{path} is {what}: {len(content):,} bytes, expected {expected:,}")
@@ -120,8 +139,6 @@ def _download(file: DataFile) -> tuple[Path, bytes]:
     Each process loads into a folder of its own and moves the file in one step, so that several may do so at once.
     An interrupted download starts anew; what a killed one leaves is cleared away by a later one.
     """
-    import pooch
-
     path = folders()["cache"] / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
     for part in path.parent.glob("part-*"):
@@ -131,7 +148,40 @@ def _download(file: DataFile) -> tuple[Path, bytes]:
     with tempfile.TemporaryDirectory(prefix="part-", dir=path.parent) as own:
         part = Path(own) / path.name
         with tqdm(desc=path.name, total=file.size, unit="B", unit_scale=True) as bar:
-            pooch.HTTPDownloader(progressbar=bar, headers={"Accept-Encoding": "identity"})(file.url, str(part), None)
-        content = _checked(part, file)
+            coded = _receive(file.url, part, bar)
+        try:
+            content = _checked(part, file)
+        except DataError:
+            if not (coded and part.read_bytes().startswith(GZIP)):
+                raise
+            part.write_bytes(_decoded(part, file))  # the server did pack it once more, as it said
+            content = _checked(part, file)
         os.replace(part, path)
     return path, content
+
+
+def _receive(url: str, part: Path, bar: tqdm) -> bool:
+    """Write what a server sends, as it comes; whether it says that it has packed this for the way.
+
+    Some say so of every .gz file, which nobody must unpack then: so nothing is unpacked here.
+    """
+    import requests
+    import urllib3
+
+    with requests.get(url, headers={"Accept-Encoding": "identity"}, stream=True, timeout=30) as answer:
+        answer.raise_for_status()
+        try:
+            with part.open("wb") as file:
+                for piece in answer.raw.stream(1 << 16, decode_content=False):
+                    bar.update(file.write(piece))
+        except urllib3.exceptions.HTTPError as error:
+            raise OSError(error) from error
+        return "gzip" in answer.headers.get("Content-Encoding", "")
+
+
+def _decoded(part: Path, file: DataFile) -> bytes:
+    try:
+        with gzip.open(part) as stream:
+            return stream.read(max(file.size, file.unpacked) + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file.url} sent what cannot be unpacked, it may be truncated: {error}") from error

@@ -14,7 +14,8 @@ class DataFile:
     """One file: its path below each data folder, and how to know it again.
 
     `size` is in bytes, as published. `sha256` is that of the file or, if `unpacked` (bytes) is given, of the content of
-    this gzip file, so that a recompressed copy is as good as the original. `also` lists files that may take its place.
+    this gzip file, so that a recompressed copy is as good as the original. `also` lists files that may take its place,
+    `elsewhere` folders below a data folder in which others keep it.
     """
 
     path: str
@@ -23,6 +24,7 @@ class DataFile:
     url: str = ""  # empty: bundled, or not to be downloaded
     unpacked: int = 0
     also: tuple["DataFile", ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class DataSet:
 
 
 def _files(entries: list[dict[str, Any]]) -> tuple[DataFile, ...]:
-    return tuple(DataFile(**entry | {"also": _files(entry.get("also", []))}) for entry in entries)
+    return tuple(
+        DataFile(**e | {"also": _files(e.get("also", [])), "elsewhere": tuple(e.get("elsewhere", []))}) for e in entries
+    )
 
 
 _ENTRIES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
