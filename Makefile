@@ -2,6 +2,7 @@
 # make test    lint, types, unit tests, and the same notebooks (neither command repeats what the other has run); what
 #              fails does not keep the rest from running
 # make serve   the site on http://localhost:8000
+# make older   the tests that rest on numbers once more, as on an x86 processor without AVX-512
 # make lowest, make newest  every notebook on the lowest, the newest versions of what alrnn depends on
 # make bench   a training step beside torch's own layers, into data/results/speed.csv: use a quiet machine
 # make sanitize  the C kernel's tests under gcc's address and undefined-behaviour sanitizers
@@ -13,7 +14,7 @@ WEB := tools/web/node_modules/.package-lock.json
 export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: book test lint style types unit with-kernel without-kernel sanitize notebooks lowest newest serve bench clean
+.PHONY: book test lint style types unit with-kernel without-kernel older sanitize notebooks lowest newest serve bench clean
 
 book: $(WEB) notebooks
 	rm -rf _build
@@ -44,6 +45,14 @@ with-kernel: $(READY)
 
 without-kernel: $(READY)
 	ALRNN_KERNEL=0 $(PY) -m pytest -n 2 --dist=worksteal $(WITHOUT_KERNEL)
+
+# The tests that rest on numbers, as on a processor without AVX-512: the last bits are others there.
+OLDER := OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ALRNN_CFLAGS=-march=x86-64-v3
+NUMBERS := arrays attractors crossval encoder_decoder fixed_points foreign kinds leap linear_optimum minimal model nn own_tasks \
+           recurrence regions spoken statistics streams tasks tasks_context_copy tasks_sentiment theory train trainer transforms
+
+older: $(READY)
+	$(OLDER) $(PY) -m pytest -n 2 --dist=worksteal $(NUMBERS:%=tests/test_%.py)
 
 sanitize: $(READY)
 	PYTHON=$(PY) sh tools/sanitize.sh
