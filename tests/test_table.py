@@ -21,7 +21,7 @@ from alrnn import experiments
 from alrnn.__main__ import main, shard
 from alrnn.experiments import EXPERIMENTS, Experiment, IncompleteError, merge, read, run, variants
 from alrnn.experiments.run import _jobs, _known
-from alrnn.experiments.table import Shared, key
+from alrnn.experiments.table import Seconds, Shared, key, keys
 
 ROOT = Path(__file__).resolve().parent.parent
 ENV = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])}
@@ -112,6 +112,23 @@ def test_a_link_stays_a_link_and_a_file_keeps_its_mode(tmp_path):
         os.umask(before)
     assert link.is_symlink() and len(table) == len(read(real)) == 6 and real.stat().st_mode & 0o777 == 0o664
     assert {p.name for p in tmp_path.rglob("*")} == {"elsewhere", "real.csv", "link.csv"}
+
+
+def test_what_is_left_is_told_from_earlier_rows(tmp_path, capsys):
+    """20 hours a net of 5 units, 10 of 6 units; two of four and one of two are left; then two processes."""
+    path = tmp_path / "table.csv"
+    run([NETS.with_sizes([0, 2]), replace(NETS, M=6, sizes=[0])], path, seeds=1)
+    table = read(path)
+    table["seconds"] = table.M.map({"5": "72000", "6": "36000"})
+    table.to_csv(path, index=False)
+    capsys.readouterr()
+    known = Seconds(table)
+    wanted = _known([NETS.with_sizes([0, 2]), replace(NETS, M=6, sizes=[0]), replace(NETS, M=5, sizes=[1])], 2, 0)
+    left = set(wanted.values()) - set(keys(table))
+    assert known.of(left) == 2 * 72000 + 36000 + 2 * 72000 and Seconds(table.iloc[:0]).of(left) == 0
+    assert known.of(_known([replace(NETS, M=9, sizes=[1])], 1, 0).values()) == 54000
+    run([NETS.with_sizes([0, 2]), replace(NETS, M=6, sizes=[0])], path, seeds=2, batch=1)
+    assert "50:00:00 left" in capsys.readouterr().err
 
 
 # Settings as lists, shards
@@ -248,7 +265,7 @@ def test_killed_twenty_times(tmp_path, complete):
 
 
 def test_what_a_killed_process_claimed_is_free(tmp_path):
-    code = "import os, sys; from alrnn.experiments.table import Shared, key\n"
+    code = "import os, sys; from alrnn.experiments.table import Seconds, Shared, key, keys\n"
     code += "with Shared(sys.argv[1]) as table: print(table.take([key({'seed': '1'})])); os.kill(os.getpid(), 9)"
     path = tmp_path / "table.csv"
     wanted = {key({"seed": "1"}), key({"seed": "2"})}

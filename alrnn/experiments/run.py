@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import replace
 
 import pandas as pd
@@ -19,7 +19,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ..checks import integer
 from ..tasks import Task
 from .catalogue import Experiment
-from .table import Key, Shared, keys, texts
+from .table import Key, Seconds, Shared, keys, texts
 from .workers import Here, Processes
 
 try:
@@ -113,16 +113,19 @@ class _Work:
         self.unwritten: list[pd.DataFrame] = []
         self.unwritable = ""
         self.failed: Counter[str] = Counter()
+        self.seconds = Seconds(table.read())
+        self.left: set[Key] = set()
         self.packed = functools.cache(lambda experiment: pickle.dumps(experiment.task))
 
     def train(self, blocks: list[list[Wanted]]) -> None:
         """Train all of these nets that nobody has trained, and wait for those that others are training."""
+        self.left = {self.nets[net] for block in blocks for net in block}
         while blocks:
             later = []
             for block in blocks:
                 free, taken = self.table.take(self.nets[net] for net in block)
                 later += [[net for net in block if self.nets[net] in taken]] if taken else []
-                self.bar.update(len(block) - len(free) - len(taken))
+                self._done({self.nets[net] for net in block} - free - taken)
                 for job in _jobs((net for net in block if self.nets[net] in free), self.batch):
                     self._submit(job)
             while self.pending:
@@ -142,7 +145,11 @@ class _Work:
             self._finish()
         experiment, kinds, seeds = job
         bare = replace(experiment, task=None)  # type: ignore[arg-type]  # its task goes packed, to be unpacked once
-        self.pending[self.workers.submit(_train, self.packed(experiment), bare, kinds, seeds)] = job
+        try:
+            future = self.workers.submit(_train, self.packed(experiment), bare, kinds, seeds)
+        except BrokenExecutor as error:
+            (future := Future()).set_exception(error)
+        self.pending[future] = job
 
     def _finish(self) -> None:
         """Wait until a job ends, and write the rows of all that have."""
@@ -158,7 +165,9 @@ class _Work:
                 if self.failed[why] == 1:  # the others fail alike
                     LOG.error("%s: %s", _told(job), why)
         self._write(*rows)
-        self.bar.update(sum(map(len, rows)))
+        for table in rows:
+            self.seconds.add(table)
+            self._done(set(keys(table)))
 
     def _write(self, *rows: pd.DataFrame) -> None:
         """Add rows to the table, and those that could not be written before; if need be, keep them for later."""
@@ -170,6 +179,13 @@ class _Work:
             if not self.unwritable:
                 LOG.error("%s cannot be written, rows wait until it can: %s", self.table.path, error)
             self.unwritable = f"{self.table.path} cannot be written: {error}"
+
+    def _done(self, nets: set[Key]) -> None:
+        """Show that these are trained, and how long the others may take."""
+        self.left -= nets
+        self.bar.update(len(nets))
+        work = self.seconds.of(self.left) / (self.most or 1)
+        self.bar.set_postfix_str(f"{tqdm.format_interval(work)} {'left' if self.most else 'of work left'}" * (work > 0))
 
     def cancel(self) -> None:
         """Take back what has not begun."""

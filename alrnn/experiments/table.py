@@ -85,6 +85,31 @@ def _number(x: object) -> Hashable:
     return int(x) if x == int(x) else x
 
 
+class Seconds:
+    """How long nets take to train, from rows of a table: the mean over those of the same kind, task, M and steps."""
+
+    def __init__(self, table: pd.DataFrame):
+        self.known: dict[Key, list[float]] = {}
+        self.add(table)
+
+    def add(self, table: pd.DataFrame) -> None:
+        """Learn from these rows."""
+        took = pd.to_numeric(table.get("seconds", pd.Series(dtype=str)), errors="coerce")
+        for k, seconds in zip(keys(table), took, strict=True):
+            if seconds > 0:
+                self.known.setdefault(self._alike(k), []).append(seconds)
+
+    def of(self, nets: Iterable[Key]) -> float:
+        """Seconds that these take on one core; of those of which nothing is known, as many as the others."""
+        mean = {k: sum(x) / len(x) for k, x in self.known.items()}
+        other = sum(mean.values()) / len(mean) if mean else 0.0
+        return sum(mean.get(self._alike(k), other) for k in nets)
+
+    @staticmethod
+    def _alike(k: Key) -> Key:
+        return frozenset(x for x in k if x[0] in ("model", "task", "M", "steps") or x[0].startswith("task_"))
+
+
 def merge(path: str | os.PathLike, others: Iterable[str | os.PathLike]) -> pd.DataFrame:
     """Add the rows of other tables to the one at `path`, which need not be there; each net once, the first one found.
 
