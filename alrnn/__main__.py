@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 
@@ -55,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {"sweep": run_sweep, "merge": run_merge, "data": show_data}[given.command](given)
     except (ValueError, OSError, ImportError, datasets.DataError, experiments.IncompleteError) as error:
         raise SystemExit(f"alrnn {given.command}: {error}") from None
+    except KeyboardInterrupt:
+        print(f"alrnn {given.command}: stopped", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def shard(text: str) -> tuple[int, int]:

@@ -324,6 +324,23 @@ def test_a_failed_job_is_a_line_and_status_1(tmp_path, monkeypatch, capsys):
     assert len(whole(read(tmp_path / "table.csv"))) == 12
 
 
+def test_stopped_by_ctrl_c(tmp_path, monkeypatch, capsys):
+    """One line and the status that shells expect; what had ended is in the table, and nothing else lies there."""
+    train, path = Experiment.train, tmp_path / "table.csv"
+
+    def stopped(self, kinds, seeds):
+        if seeds[0] == 2:
+            raise KeyboardInterrupt
+        return train(self, kinds, seeds)
+
+    monkeypatch.setattr(Experiment, "train", stopped)
+    monkeypatch.setitem(EXPERIMENTS, "adding", lambda: [NETS])
+    with pytest.raises(SystemExit) as caught:
+        main(["sweep", "adding", "--out", str(path), "--seeds", "4", "--batch", "1"])
+    assert caught.value.code == 130 and capsys.readouterr().err.endswith("alrnn sweep: stopped\n")
+    assert len(read(path)) == 6 and [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
 # Disks and clocks
 
 
