@@ -5,13 +5,15 @@ is. So each floor below is a statement about affine maps; with M >= T every affi
 """
 
 # ruff: noqa: F403
-from . import adding, affine, context, copy, optimum, sentiment
+from . import adding, affine, capacity, context, copy, optimum, sentiment
 from .adding import *
 from .affine import *
+from .capacity import *
 from .context import *
 from .copy import *
 from .optimum import *
 from .sentiment import *
 
 __all__ = [*affine.__all__, *optimum.__all__, *adding.__all__, *context.__all__, *copy.__all__, *sentiment.__all__]
+__all__ += capacity.__all__
 __dir__ = __all__.copy  # dir() shows what is public

@@ -1,0 +1,178 @@
+"""How few PWL units suffice, whatever training finds: nets for variable copy and parity, and what no linear net can do.
+
+Two ways to compute with regions. As gates, regions depend on time and cue and not on what is said: S - 1 units hold and
+release S symbols. As data, regions depend on the symbols: then the number of units need not grow with S at all, at the
+price of precision. A symbol is a number k < K = alphabet, and logits are those of `exact_fixed_copy`.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ..checks import integer
+from ..nets import ALRNN
+from .affine import _net
+from .copy import recall_probabilities
+
+__all__ = ["copy_by_bits", "copy_by_gates", "copy_by_numbers", "exact_parity", "linear_copy", "linear_copy_accuracy"]
+
+
+def _units(**sizes: int) -> tuple[int, dict[str, Tensor]]:
+    """M, and the numbers of the units in each named row, in order."""
+    ends = [0]
+    for size in sizes.values():
+        ends.append(ends[-1] + size)
+    return ends[-1], {name: torch.arange(*span) for name, span in zip(sizes, pairwise(ends), strict=True)}
+
+
+def _clock(W: Tensor, h: Tensor, one: Tensor, pulse: Tensor) -> None:
+    """A pulse that starts with the trial and goes down a row, one unit a step; `one` is 1 from the first step on."""
+    h[one] = h[pulse[0]] = 1
+    W[pulse[0], one] = -1
+    W[pulse[1:], pulse[:-1]] = 1
+
+
+def copy_by_gates(symbols: int = 5, alphabet: int = 4) -> ALRNN:
+    """P = symbols - 1: solves `tasks.VariableCopy` without error, for any window and any delay above `symbols`.
+
+    Each PWL unit is a gate used twice. At the step of the last symbol it takes its symbol from a delay line, all at
+    once; at the cue or so many steps later it lets out what its integrator holds. What it lets through reaches the
+    integrator only `symbols` steps later, when the first time of it is wanted and the second is taken back, so reading
+    does not disturb. The last symbol needs no gate: it is Q minus the integrators, with Q the sum of all symbols. Each
+    gate lets out how its symbol differs from the last one, on an output that shows that one. float64.
+
+    Raises:
+        ValueError: fewer than two symbols, for which no PWL unit is needed, or two letters.
+    """
+    S, K = integer("symbols", symbols, 2), integer("alphabet", alphabet, 2)
+    G, big, k = S - 1, (2.0 * S + 6) * K, torch.arange(K, dtype=torch.float64)
+    M, u = _units(one=1, pulse=2 * S, x=S + 1, q=G, Q=1, o=1, m=G, late=S * G, v=G)
+    W, C, h, D = torch.zeros(M, M), torch.zeros(M, K + 1), torch.zeros(M), torch.zeros(K, M)
+    x, q, Q, o, m, v, pulse, late = (u[name] for name in ("x", "q", "Q", "o", "m", "v", "pulse", "late"))
+    late = late.view(S, G)
+    _clock(W, h, u["one"], pulse)
+    C[x[0], :-1] = k.float()
+    C[q[0], -1] = C[v[0], -1] = 1
+    C[v[0], -1] = big
+    W[x[1:], x[:-1]] = W[q[1:], q[:-1]] = 1
+    W[Q, Q] = W[Q, x[S]] = 1
+    h[v], W[v, pulse[S - 2]] = K - big, big  # open as all symbols have come,
+    W[v[1:], q[:-1]] = big  # and one after the other from the cue on
+    W[v, x[:-2].flip(0)] = 1
+    W[v, Q] = -1
+    W[v[:, None], m] = 1 + torch.eye(G)
+    W[late[0], v] = W[late[1:], late[:-1]] = W[m, m] = W[m, late[-1]] = 1
+    W[m, pulse[2 * S - 1]] = -K  # an open gate adds K
+    W[o, v], W[o, q] = 1, -K
+    D[:, [int(o), int(Q)]] = k.float()[:, None]
+    D[:, m] = -k.float()[:, None]
+    return _net(P=G, W=W, C=C, h=h, D=D, b=-k.square() / 2)
+
+
+def copy_by_numbers(symbols: int = 5, alphabet: int = 4) -> ALRNN:
+    """P = 2 alphabet - 1, for any number of symbols and any delay above symbols + 1: all symbols in one number.
+
+    All symbols are digits of one number, which a single gate lets in, and at the cue out; then each step takes off the
+    leading digit, made of 2 (K - 1) kinks, and moves the others up. The base is a power of two, at least 2 K, so that
+    sums are exact in float64 as long as the digits fit it: any rounding error grows by the base with every step.
+
+    Raises:
+        ValueError: it does not fit, or sizes below 1 symbol or 2 letters.
+    """
+    S, K = integer("symbols", symbols, 1), integer("alphabet", alphabet, 2)
+    said = torch.arange(K, dtype=torch.float64)
+    return _by_digits(
+        S, said[None], base=2 ** math.ceil(math.log2(2 * K)), readout=said[:, None], bias=-said.square() / 2 - said / 4
+    )
+
+
+def copy_by_bits(symbols: int = 5, alphabet: int = 4) -> ALRNN:
+    """P = 3 ceil(log2 alphabet), for any number of symbols and any delay above symbols + 1: one number for each bit.
+
+    As `copy_by_numbers`, to the base 4 and with a digit made of two kinks, for each binary digit of the symbols.
+
+    Raises:
+        ValueError: it does not fit, or sizes below 1 symbol or 2 letters.
+    """
+    S, K = integer("symbols", symbols, 1), integer("alphabet", alphabet, 2)
+    bit = (torch.arange(K) >> torch.arange(math.ceil(math.log2(K)))[:, None] & 1).double()  # (n, K)
+    sign = 2 * bit.T - 1
+    return _by_digits(S, bit, base=4, readout=sign, bias=-0.67 * sign.sum(1))
+
+
+def _by_digits(S: int, digits: Tensor, base: int, readout: Tensor, bias: Tensor) -> ALRNN:
+    """n numbers, each of S digits to the base; digits (n, K): those of the letters. readout (K, n), of what is left.
+
+    A number r = d + f with digit d and a rest f below 1/2 becomes base f: the digit is a staircase of ramps, from
+    j - 1/2 to j for each j = 1, 2, ... up to the largest digit.
+    """
+    (n, K), top = digits.shape, int(digits.max())
+    big = 2.0 ** math.ceil(math.log2(4 * top + 4))  # more than a closed gate ever sees
+    if (S - 1) * math.log2(base) + math.log2(8 * big) > 53:
+        raise ValueError(f"{S} digits to the base {base} do not fit the 53 binary digits of float64")
+    M, u = _units(one=1, pulse=S, x=S * n, N=n, r=n, v=n, ramp=n * top * 2)
+    W, C = torch.zeros(M, M, dtype=torch.float64), torch.zeros(M, K + 1, dtype=torch.float64)
+    h, D = torch.zeros(M, dtype=torch.float64), torch.zeros(K, M, dtype=torch.float64)
+    x, ramp, N, r, v = u["x"].view(S, n), u["ramp"].view(n, 2 * top), u["N"], u["r"], u["v"]
+    _clock(W, h, u["one"], u["pulse"])
+    C[x[0], :-1] = digits
+    W[x[1:], x[:-1]] = 1
+    for i in range(S):
+        W[v, x[S - 1 - i]] = float(base) ** -i
+    h[v], W[v[:, None], u["pulse"][S - 1]], C[v, -1] = -big, big, big
+    W[v, N] = W[N, N] = W[N, v] = 1
+    steps = torch.arange(1, top + 1, dtype=torch.float64)
+    kinks = torch.cat([steps - 0.5, steps])  # where ramps begin, and where they end
+    slope = torch.cat([torch.ones(top), -torch.ones(top)]).double() * 2 * base
+    for a in range(n):
+        for to, kink in [(r[a], 0.0), *zip(ramp[a], kinks, strict=True)]:
+            W[to, r[a]], W[to, v[a]], h[to] = base, 1, -kink
+            W[to, ramp[a]] = -slope
+    D[:, r] = readout
+    return _net(P=n * (1 + 2 * top), W=W, C=C, h=h, D=D, b=bias)
+
+
+def exact_parity() -> ALRNN:
+    """P = 1, M = 2: of inputs -1 and 1, the product of all before this one, at every step; of none it is 1.
+
+    The PWL unit becomes v = |v| - 1 + s, by A = -1 and W = 2 on itself: one kink is one exclusive or a step. y = s - v.
+    """
+    return _net(P=1, A=[0.0, -1.0], W=[[0.0, 0.0], [0.0, 2.0]], C=[[1.0], [1.0]], h=[0.0, -1.0], D=[[1.0, -1.0]])
+
+
+def linear_copy_accuracy(symbols: int = 2, window: int = 50, alphabet: int = 4) -> float:
+    """What no affine map, of any size, exceeds in accuracy on `tasks.VariableCopy`; for two symbols it is reached.
+
+    It holds for any encoder of single steps in front, too: all that is used is that the outputs are sums over steps.
+
+    Where n >= 2 positions may be due, take two of them, i and j, with different symbols, all other symbols fixed. Under
+    the two cues and with the two symbols exchanged these are four trials, which the proof at `variable_copy_decoder`
+    does not allow to be right all at once: three at most. So at most 1 - (1 - 1/K)/4 of such trials are right.
+    For two symbols: weights slightly larger for one position, and under the other's cue biases that fall from class to
+    class. Then the one is always right, and the other if both symbols agree or its own comes first: as many.
+    """
+    K = integer("alphabet", alphabet, 2)
+    possible = (recall_probabilities(symbols, window) > 0).sum(1)
+    most = 1 - (possible > 1).double() * (1 - 1 / K) / 4
+    return float(torch.stack([most[cue : cue + symbols].mean() for cue in range(window)]).mean())
+
+
+def linear_copy(delay: int = 50, window: int = 50, alphabet: int = 4) -> ALRNN:
+    """P = 0: as accurate on two symbols as any linear net can be (`linear_copy_accuracy`). Delay lines of 4 + delay +
+    window steps for each input, hence large. float64.
+    """
+    K, low = integer("alphabet", alphabet, 2), integer("delay", delay, 0) + 3  # the least lag of a symbol that is due
+    w = integer("window", window, 1)
+    T, k = 4 + delay + w, torch.arange(K, dtype=torch.float64)
+    M, u = _units(**{f"x{channel}": T for channel in range(K + 1)})
+    W, C, D = torch.zeros(M, M), torch.zeros(M, K + 1), torch.zeros(K, M, dtype=torch.float64)
+    for channel, line in enumerate(u.values()):
+        C[line[0], channel] = W[line[1:], line[:-1]] = 1
+        if channel < K:
+            D[channel, line[low : low + w]] = 1 + 0.01 * torch.arange(w).double() / w  # the older one counts more
+    D[:, u[f"x{K}"][2]] = 0.02 * (K - 1 - k)  # at this lag of the cue, the second symbol is due: the younger one
+    return _net(P=0, W=W, C=C, D=D)
