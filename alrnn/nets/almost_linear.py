@@ -293,7 +293,10 @@ class ALRNN(AlmostLinear, Net):
     def jacobian(self, bits: Tensor | Sequence[int] | str) -> Tensor:
         """The map's Jacobian in the region with these bits (..., P), or bitcodes: (..., M, M); gradients flow.
 
-        A + W diag(1, ..., 1, bits). ValueError: bits of another shape, or other than 0 and 1.
+        A + W diag(1, ..., 1, bits).
+
+        Raises:
+            ValueError: bits of another shape, or other than 0 and 1.
         """
         on = torch.from_numpy(codes(bits, self.nonlinear_size)).to(self.W.device)
         return jacobian(_self_weights(self.A, self.bends), self.W, on)
