@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from dataclasses import replace
 
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm  # plain text: a notebook widget would stay behind in the page
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..checks import integer
