@@ -1,5 +1,6 @@
 """Tables of full-size runs: known by values, filled by several processes, killed, on full disks; lost jobs; merging."""
 
+import errno
 import itertools
 import logging
 import os
@@ -277,6 +278,23 @@ def test_what_a_killed_process_claimed_is_free(tmp_path):
     with Shared(path) as table:
         assert table.take(wanted) == (wanted, set())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_has_softer_ones(tmp_path, monkeypatch):
+    """As NFS without its lock daemon; and a name that a pattern would read otherwise."""
+    from filelock import FileLock
+
+    def refuses(*_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", refuses)
+    path = tmp_path / "table[1].csv"
+    with Shared(path) as one, Shared(path) as two:
+        assert one.take({key({"seed": "1"})}) == ({key({"seed": "1"})}, set())
+        assert two.take({key({"seed": "1"})}) == (set(), {key({"seed": "1"})})
+        assert two.take({key({"seed": "2"})}) == ({key({"seed": "2"})}, set())
+    assert len(whole(run([NETS], path, seeds=1))) == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["table[1].csv"]
 
 
 # Jobs that are lost

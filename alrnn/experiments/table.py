@@ -7,6 +7,7 @@ import contextlib
 import csv
 import errno
 import functools
+import glob
 import hashlib
 import io
 import os
@@ -193,7 +194,7 @@ class Shared:
 
     def _others(self) -> Iterator[Path]:
         """The claims of other processes that live; those of the dead are cleared away."""
-        for other in self.path.parent.glob(f"{self.path.name}.claim-*"):
+        for other in self.path.parent.glob(f"{glob.escape(self.path.name)}.claim-{'?' * 32}"):
             if other != self.claims:
                 try:
                     with _held(other, wait=False):
