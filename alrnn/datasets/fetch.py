@@ -11,7 +11,7 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GZIP = b"\x1f\x8b"  # how such files begin
+BEFORE_MARKUP = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # blanks and what tells how a text is encoded
+WEB_PAGE = "is a web page, a login or an error perhaps, and not the file"
 ABANDONED = 24 * 3600  # seconds after which a part of a download cannot be in use any more
 
 
@@ -96,8 +98,11 @@ def obtain(name: str, file: DataFile) -> tuple[Path, bytes]:
             return path, _checked(path, form)
         except DataError as error:
             if place != "cache":  # somebody put it there: do not pass over it in silence
-                raise DataError(f"{name}: {error}\nReplace the file, or remove it to look elsewhere.") from error
-            looked.append(str(error))
+                first = folders()[place] / form.path
+                advice = "Replace it, or remove it to look elsewhere."
+                advice += "" if path == first else f" What is at {first} comes first."
+                raise DataError(f"{name}: {path} {error}\n{advice}") from error
+            looked.append(f"{path} {error}")
     if "ALRNN_DATA" not in folders():
         looked.append("the environment variable ALRNN_DATA is not set")
     if file.url:
@@ -112,25 +117,48 @@ def obtain(name: str, file: DataFile) -> tuple[Path, bytes]:
 
 
 def _checked(path: Path, file: DataFile) -> bytes:
-    """The content of a file, refused unless it is the registered one."""
-    expected = file.unpacked or file.size
+    """The content of a file, refused unless it is the registered one.
+
+    Its checksum decides, not its name: it may be unpacked, or packed once more by a server, for the way.
+    """
+    wrong = []
     try:
         with path.open("rb") as raw:
-            start = raw.read(512).lstrip()
-        packed = file.unpacked and start.startswith(GZIP)  # if not, somebody has unpacked it on the way
-        with gzip.open(path) if packed else path.open("rb") as stream:
-            content = stream.read(expected + 1)  # no more is wanted, whatever it swells to
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read, it may be truncated: {error}") from error
-    if start.lower().startswith((b"<!doctype html", b"<html")):
-        raise DataError(f"{path} is a web page, a login or an error perhaps, and not the file")
+            stream: IO[bytes] = raw
+            for _ in range(3):
+                content = stream.read((file.unpacked or file.size) + 1)  # no more is wanted, whatever it swells to
+                if not (fault := _fault(content, file)):
+                    return content
+                wrong.append(fault)
+                if not content.startswith(GZIP):
+                    break
+                stream.seek(0)
+                stream = gzip.open(stream)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        wrong.append(f"cannot be unpacked, it may be truncated: {error}")
+    except OSError as error:
+        raise DataError(f"cannot be read: {error}") from error
+    raise DataError(next((fault for fault in wrong if fault == WEB_PAGE), wrong[0 if _as_packed(file) else -1]))
+
+
+def _as_packed(file: DataFile) -> bool:
+    """Whether this is a gzip file that is known by itself and not by what is in it."""
+    return file.path.endswith(".gz") and not file.unpacked
+
+
+def _fault(content: bytes, file: DataFile) -> str:
+    """What is wrong with the content of a file; empty if nothing is."""
+    expected = file.unpacked or file.size
+    if len(content) == expected and (found := hashlib.sha256(content).hexdigest()) == file.sha256:
+        return ""
+    if content[:4096].lstrip(BEFORE_MARKUP).startswith(b"<"):
+        return WEB_PAGE
+    if content and _as_packed(file) and not content.startswith(GZIP):
+        return "is no gzip file, something may have unpacked it on the way: save it as it is"
     if len(content) != expected:
         what = "truncated" if len(content) < expected else "too long"
-        raise DataError(f"{path} is {what}: {len(content):,} bytes, expected {expected:,}")
-    found = hashlib.sha256(content).hexdigest()
-    if found != file.sha256:
-        raise DataError(f"{path} is altered: SHA-256 {found}, expected {file.sha256}")
-    return content
+        return f"is {what}: {len(content):,} bytes, expected {expected:,}"
+    return f"is altered: SHA-256 {found}, expected {file.sha256}"
 
 
 def _download(file: DataFile) -> tuple[Path, bytes]:
@@ -148,22 +176,21 @@ def _download(file: DataFile) -> tuple[Path, bytes]:
     with tempfile.TemporaryDirectory(prefix="part-", dir=path.parent) as own:
         part = Path(own) / path.name
         with tqdm(desc=path.name, total=file.size, unit="B", unit_scale=True) as bar:
-            coded = _receive(file.url, part, bar)
+            _receive(file.url, part, bar)
         try:
             content = _checked(part, file)
-        except DataError:
-            if not (coded and part.read_bytes().startswith(GZIP)):
-                raise
-            part.write_bytes(_decoded(part, file))  # the server did pack it once more, as it said
-            content = _checked(part, file)
+        except DataError as error:
+            raise DataError(f"what came {error}") from error
+        if not file.unpacked and part.stat().st_size != file.size:  # packed for the way
+            part.write_bytes(content)
         os.replace(part, path)
     return path, content
 
 
-def _receive(url: str, part: Path, bar: tqdm) -> bool:
-    """Write what a server sends, as it comes; whether it says that it has packed this for the way.
+def _receive(url: str, part: Path, bar: tqdm) -> None:
+    """Write what a server sends, as it comes.
 
-    Some say so of every .gz file, which nobody must unpack then: so nothing is unpacked here.
+    Some servers say of every .gz file that they have packed it for the way. So nothing is unpacked here.
     """
     import requests
     import urllib3
@@ -176,12 +203,3 @@ def _receive(url: str, part: Path, bar: tqdm) -> bool:
                     bar.update(file.write(piece))
         except urllib3.exceptions.HTTPError as error:
             raise OSError(error) from error
-        return "gzip" in answer.headers.get("Content-Encoding", "")
-
-
-def _decoded(part: Path, file: DataFile) -> bytes:
-    try:
-        with gzip.open(part) as stream:
-            return stream.read(max(file.size, file.unpacked) + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file.url} sent what cannot be unpacked, it may be truncated: {error}") from error
