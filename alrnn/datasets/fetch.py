@@ -11,7 +11,7 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from tqdm import tqdm
 
@@ -133,7 +133,7 @@ def _checked(path: Path, file: DataFile) -> bytes:
                 if not content.startswith(GZIP):
                     break
                 stream.seek(0)
-                stream = gzip.open(stream)
+                stream = cast(IO[bytes], gzip.open(stream))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         wrong.append(f"cannot be unpacked, it may be truncated: {error}")
     except OSError as error:
