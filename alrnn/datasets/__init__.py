@@ -1,8 +1,9 @@
 """Real data: bundled with the package, from a local folder, or from a checksummed download.
 
 Every file is looked for in this order: the bundled folder `data/`, the folder named by the environment variable
-ALRNN_DATA, the user's cache, and at last the public address it comes from. Its SHA-256 is checked each time it is read;
-a file that differs is refused (`DataError`). Nothing is unpickled and no archive is unpacked to disk.
+ALRNN_DATA, the user's cache, and at last the public address it comes from; in a folder also flat, unpacked, or where
+others keep it. Its SHA-256 is checked each time it is read; a file that differs is refused (`DataError`). Nothing is
+unpickled and no archive is unpacked to disk.
 """
 
 from .fetch import DataError, describe, fetch

@@ -266,12 +266,19 @@ class Recorded(Task):
     index (n,), places in that split. Training draws with replacement; held-out examples come in the order of `parts`.
     """
 
+    _given: frozenset[str] = frozenset()  # cached properties that somebody has set
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if self._cached(name):  # not by reading: cached_property writes past this
+            super().__setattr__("_given", self._given | {name})
+
     def __getstate__(self) -> dict[str, Any]:
         """Without what was read: it is read again where it is needed, so that what travels carries no data."""
-        kind = type(self)
-        read = {name for name in vars(self) if isinstance(inspect.getattr_static(kind, name, None), cached_property)}
-        read -= {"parts"} if kind.parts is Recorded.parts else set()  # which a subclass has set, then
-        return {name: x for name, x in vars(self).items() if name not in read}
+        return {name: x for name, x in vars(self).items() if name in self._given or not self._cached(name)}
+
+    def _cached(self, name: str) -> bool:
+        return isinstance(inspect.getattr_static(type(self), name, None), cached_property)
 
     @cached_property
     def parts(self) -> Mapping[str, tuple[Tensor, ...]]:
