@@ -91,9 +91,13 @@ def image_angles(size: int, count: int) -> tuple[float, ...]:
 
 
 def _experiments(name: str) -> Iterator[Experiment]:
-    """What catalogue.toml says of one experiment: for each run the sweep over P, other starts of P = M, baselines."""
+    """What catalogue.toml says of one experiment: each of its runs with each of the settings of its grid."""
+    yield from variants(_runs(_CATALOGUE[name]), **_CATALOGUE[name].get("grid", {}))
+
+
+def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
+    """For each run the sweep over P, other starts of P = M, and baselines."""
     made: dict[str, tasks.Task] = {}  # runs on the same task share it, and its data
-    shared = _CATALOGUE[name]
     for entry in shared["runs"]:
         task, start, fit = (shared.get(part, {}) | entry.get(part, {}) for part in ("task", "start", "fit"))
         key, M = str(task), entry.get("M", entry["sizes"][-1])
