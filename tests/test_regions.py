@@ -287,6 +287,19 @@ def test_occupancy_against_definitions(counts):
         np.log(visited.effective)
     )
     assert visited.share == pytest.approx(p)
+    assert visited.corrected == pytest.approx(visited.effective * np.exp((len(counts) - 1) / 2 / sum(counts)))
+
+
+def test_the_correction_takes_off_most_of_the_bias_of_few_visits():
+    """40 draws from 32 equal regions: the entropy of the counts is too low, that with the correction much less so."""
+    drawn = np.random.default_rng(0).integers(32, size=(400, 40))
+    plain, corrected = [], []
+    for index in drawn:
+        _, index, counts = np.unique(index, return_inverse=True, return_counts=True)
+        use = rg.occupancy(rg.Visits(np.zeros((len(counts), 5), np.int8), index[None], counts))
+        plain.append(use.entropy), corrected.append(np.log(use.corrected))
+    bias = np.log(32) - np.array([np.mean(plain), np.mean(corrected)])
+    assert bias[0] > 0.3 and abs(bias[1]) < bias[0] / 2
 
 
 def test_gini_depends_on_its_support():

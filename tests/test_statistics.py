@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import alrnn
 from alrnn.experiments import statistics
-from alrnn.experiments.statistics import minimal_P, names, solved
+from alrnn.experiments.statistics import at_best, minimal_P, names, solved
 
 
 def table(scores, column="validation"):
@@ -53,7 +53,70 @@ def test_the_medians_decide_not_the_means_and_the_column_is_the_one_named():
 def test_a_plain_answer_has_an_interval_of_one_point():
     found = minimal_P(table(CLEAR), 0.05, "higher")
     assert (found.low, found.P, found.high) == (4, 4, 4) and found.shares.to_dict() == {0: 0, 1: 0, 4: 1, 20: 0}
-    assert str(found) == "4 (95% bootstrap interval 4 to 4)"
+    assert found.seeds == 3 and str(found) == "(1, 4] (95% bootstrap interval (1, 4]; fewer than 5 seeds: too narrow)"
+
+
+@pytest.mark.parametrize(
+    ("scores", "target", "answer"),
+    [
+        ({0: [0.4] * 5, 8: [0.6] * 5, 16: [0.61] * 5}, 0.9, (None, None, None, "none up to 16", "above 16")),
+        ({0: [0.4] * 5, 8: [0.6] * 5, 16: [0.95] * 5}, 0.9, (16, 16, 16, "(8, 16]", "(8, 16]")),
+        ({0: [0.4] * 5, 1: [0.95] * 5, 16: [0.95] * 5}, 0.9, (1, 1, 1, "1", "1")),
+        ({0: [0.4] * 5, 1: [0.8] * 5, 16: [0.85] * 5}, None, (16, 16, 16, "(1, 16]", "(1, 16]")),
+        ({0: [1, 1, 1, 0, 0], 1: [1, 1, 1, 0, 1], 4: [1] * 5}, 0.9, (0, 0, 4, "0", "0 to 4")),
+        ({0: [0] * 5, 1: [1, 1, 1, 0, 0], 4: [1, 1, 1, 0, 0]}, 0.9, (1, 1, None, "1", "above 0")),
+        ({4: [1.0] * 5}, 0.9, (4, 4, 4, "4", "4")),
+    ],
+)
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_a_target_can_be_missed_by_all_and_the_grid_leaves_a_bracket(scores, target, answer, better):
+    sign = 1 if better == "higher" else -1
+    data = table({P: [sign * x for x in xs] for P, xs in scores.items()})
+    found = minimal_P(data, 0.01, better, target=target if target is None else sign * target)
+    *numbers, text, interval = answer
+    assert [found.P, found.low, found.high] == numbers
+    assert str(found) == f"{text} (95% bootstrap interval {interval})"
+    assert found.shares.sum() == (
+        0 if found.low is None else pytest.approx(1) if found.high is not None else found.shares[1]
+    )
+
+
+def rates(scores):
+    rows = [
+        {"P": P, "lr": lr, "seed": seed, "validation": x, "test": -x}
+        for (P, lr), xs in scores.items()
+        for seed, x in enumerate(xs)
+    ]
+    return pd.DataFrame(rows).sample(frac=1, random_state=1)
+
+
+def test_each_P_at_the_rate_that_is_best_for_it_on_validation_data():
+    data = rates({(0, 1e-3): [1, 2, 9], (0, 1e-2): [3, 3, 3], (4, 1e-3): [5, 5, 5], (4, 1e-2): [0, np.nan, 1]})
+    for better, best in (("lower", {0: 1e-3, 4: 1e-2}), ("higher", {0: 1e-2, 4: 1e-3})):
+        found = at_best(data, better)
+        assert len(found) == 6 and found.groupby("P").lr.unique().map(list).to_dict() == {
+            P: [lr] for P, lr in best.items()
+        }
+    missing = data.assign(validation=data.validation.where(data.lr < 5e-3))
+    assert set(at_best(missing, "lower").lr) == set(at_best(missing, "higher").lr) == {1e-3}
+    assert (
+        set(at_best(data, "lower", score="test").lr) == {1e-2, 1e-3}
+        and at_best(data, "lower", by=["P", "seed"]).shape[0] == 6
+    )
+    mixed = data.assign(steps=100).pipe(lambda t: pd.concat([t, t.assign(steps=200, validation=-9.0)]))
+    assert set(at_best(mixed, "lower", setting=["lr", "steps"]).steps) == {200}
+    tied = rates({(0, 1e-2): [1, 1], (0, 1e-3): [1, 1]})
+    assert set(at_best(tied, "lower").lr) == {1e-3}
+
+
+def test_rates_with_unequal_numbers_of_nets_are_no_fair_choice():
+    data = rates({(0, 1e-3): [1, 2, 9], (0, 1e-2): [3, 3]})
+    with pytest.raises(ValueError, match=r"each lr must have as many nets; not so for P \[0\]"):
+        at_best(data, "lower")
+    with pytest.raises(ValueError, match="as many nets"):
+        at_best(data.head(0), "lower")
+    with pytest.raises(ValueError, match="better must be"):
+        at_best(data, "less")
 
 
 def test_the_bootstrap_has_the_chances_of_drawing_seeds():
@@ -109,6 +172,7 @@ def test_more_tolerance_needs_no_more_units(values, tolerance, more):
         (lambda t: t.assign(validation=t.validation.where(t.P != 1)), {}, "no validation score for P=1, seed=0; P=1"),
         (lambda t: t, {"tolerance": -0.1}, "tolerance must be at least 0"),
         (lambda t: t, {"tolerance": np.nan}, "tolerance must be at least 0"),
+        (lambda t: t, {"target": np.nan}, "target finite"),
         (lambda t: t, {"better": "bigger"}, "better must be higher or lower, got 'bigger'"),
     ],
 )

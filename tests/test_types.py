@@ -22,7 +22,7 @@ sweep = alrnn.sweep(task, hidden_size=20, nonlinear_sizes=[0, 1], seeds=5, init=
 y, z = sweep.net(P=1, seed=0)(task.held_out("test").s)
 seen = regions.visits(nets[1], z)
 figure = plots.region_graph(seen, most=3)
-found = statistics.minimal_P(sweep.table, 0.01, "lower").P + 1
+found = statistics.minimal_P(sweep.table, 0.01, "lower", target=0.1).seeds + 1
 weights: torch.Tensor = nets[0].W
 limit: float = theory.adding_floor(30)
 """

@@ -3,55 +3,80 @@ whether one P beats another."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["Difference", "MinimalP", "minimal_P", "names", "paired_bootstrap", "solved"]
+__all__ = ["Difference", "MinimalP", "at_best", "minimal_P", "names", "paired_bootstrap", "solved"]
 
 Better = Literal["higher", "lower"]  # which of two scores is the better one
 
 
 @dataclass(frozen=True)
 class MinimalP:
-    """The smallest sufficient P with its bootstrap interval.
+    """The smallest sufficient P of a grid, with its bootstrap interval; None for none of the grid.
 
-    shares: how often each P came out in the bootstrap. medians: of the score by P, in the score's own units.
+    What is printed says what the grid leaves open: "(16, 32]" where 32 is sufficient, 16 is not, and none between them
+    was tried; and that intervals from fewer than five seeds are too narrow.
+    shares: how often each P came out in the bootstrap; they sum to less than 1 if none did at times. medians: of the
+    score by P, in the score's own units. seeds: how many.
     """
 
-    P: int
-    low: int
-    high: int
+    P: int | None
+    low: int | None
+    high: int | None
     shares: pd.Series
     medians: pd.Series
+    seeds: int
 
     def __str__(self) -> str:
-        return f"{self.P} (95% bootstrap interval {self.low} to {self.high})"
+        grid = self.medians.index.tolist()
+
+        def span(low: int | None, high: int | None, words: str) -> str:
+            before = grid[-1] if low is None else max((P for P in grid if P < low), default=low - 1)
+            if low is None or high is None:
+                return words.format(before)
+            exact = before == low - 1
+            return str(low) if exact and low == high else f"{low} to {high}" if exact else f"({before}, {high}]"
+
+        few = "; fewer than 5 seeds: too narrow" * (self.seeds < 5)
+        answer = span(self.P, self.P, "none up to {}")
+        return f"{answer} (95% bootstrap interval {span(self.low, self.high, 'above {}')}{few})"
 
 
 def minimal_P(
-    table: pd.DataFrame, tolerance: float, better: Better, score: str = "validation", draws: int = 2000, seed: int = 0
+    table: pd.DataFrame,
+    tolerance: float,
+    better: Better,
+    score: str = "validation",
+    target: float | None = None,
+    draws: int = 2000,
+    seed: int = 0,
 ) -> MinimalP:
-    """The smallest P whose median score over seeds is within `tolerance` of the best P's.
+    """The smallest P whose median score over seeds is within `tolerance` of the best P's, and reaches the target.
+
+    Without a target some P always comes out, even where no net solves the task.
 
     The rule is run again on `draws` resamples of the seeds, with replacement, each seed with all its P (nets of one
     seed share their data); low and high are the 2.5% and 97.5% points. Only P in the table can come out, so the
-    interval is on that grid. It is about the seeds; the error of a finite test set is not in it.
+    interval is on that grid. It is about the seeds; the error of a finite test set is not in it. It speaks of the
+    table's budget and recipe: with more steps or another rate (`at_best`) fewer units may do.
 
     Args:
         table: one row for each P and seed, of one task and recipe (`Sweep.table`, or a part of a table of results).
         tolerance: in the units of the score, at least 0. better: whether a higher or a lower score is better.
         score: the column. On validation data by default, so that test data report and do not choose.
+        target: the score that counts as solved, in the score's units; none by default.
 
     Raises:
         ValueError: a P and seed twice, missing, or without a score; rows without P; or settings out of range.
     """
-    if better not in ("higher", "lower"):
-        raise ValueError(f"better must be higher or lower, got {better!r}")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance must be at least 0, got {tolerance!r}")
+    sign = _sign(better)
+    if not tolerance >= 0 or target is not None and not np.isfinite(target):
+        raise ValueError(f"tolerance must be at least 0 and target finite, got {tolerance!r}, {target!r}")
     if "P" not in table or table.P.isna().any():
         raise ValueError("the table has rows without P: leave out the baselines")
     if table.empty or table.duplicated(["P", "seed"]).any():
@@ -60,17 +85,61 @@ def minimal_P(
     if grid.isna().any(axis=None):
         missing = [f"P={grid.columns[j]}, seed={grid.index[i]}" for i, j in np.argwhere(grid.isna().to_numpy())]
         raise ValueError(f"no {score} score for {'; '.join(missing[:5])}")
-    sizes, scores = grid.columns.to_numpy(int), grid.to_numpy(float)
-    loss = scores if better == "lower" else -scores
+    sizes, loss = grid.columns.to_numpy(int), sign * grid.to_numpy(float)
+    worst = np.inf if target is None else sign * target
 
     def smallest(medians: np.ndarray) -> np.ndarray:
-        return sizes[np.argmax(medians <= medians.min(-1, keepdims=True) + tolerance, axis=-1)]
+        """Positions in sizes; their number where none is sufficient."""
+        enough = (medians <= medians.min(-1, keepdims=True) + tolerance) & (medians <= worst)
+        return np.where(enough.any(-1), enough.argmax(-1), len(sizes))
 
     index = np.random.default_rng(seed).integers(len(loss), size=(draws, len(loss)))
     found = smallest(np.median(loss[index], axis=1))
-    low, high = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
-    shares = pd.Series(found).value_counts(normalize=True).reindex(sizes, fill_value=0.0).rename_axis("P")
-    return MinimalP(int(smallest(np.median(loss, axis=0))), int(low), int(high), shares, grid.median())
+    ends = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
+    P, low, high = (
+        int(sizes[at]) if at < len(sizes) else None
+        for at in (int(smallest(np.median(loss, axis=0))), *ends.astype(int))
+    )
+    shares = pd.Series(np.bincount(found, minlength=len(sizes) + 1)[:-1] / draws, sizes).rename_axis("P")
+    return MinimalP(P, low, high, shares, grid.median(), len(loss))
+
+
+def at_best(
+    table: pd.DataFrame,
+    better: Better,
+    by: str | Sequence[str] = "P",
+    setting: str | Sequence[str] = "lr",
+    score: str = "validation",
+) -> pd.DataFrame:
+    """The rows of each P, or other group, at the setting that is best for it, such as its own learning rate.
+
+    The best has the best median over seeds, on validation data by default; a net without a score, as one that diverged,
+    counts as the worst. A tie goes to the setting that sorts first.
+
+    Args:
+        by: the column, or columns, of what is to be compared, each at its own best. setting: what may differ.
+
+    Raises:
+        ValueError: an empty table, another word for better, or settings with different numbers of nets, which would
+            give the one that has more of them a better chance.
+    """
+    sign = _sign(better)
+    groups, settings = [by] if isinstance(by, str) else [*by], [setting] if isinstance(setting, str) else [*setting]
+    loss = (sign * table[score]).fillna(np.inf)
+    cells = loss.groupby([table[c] for c in groups + settings], dropna=False).agg(["median", "size"])
+    sizes = cells["size"].groupby(groups, dropna=False).nunique()
+    if table.empty or (sizes > 1).any():
+        odd = sizes.index[sizes > 1].tolist()
+        raise ValueError(f"each {', '.join(settings)} must have as many nets; not so for {', '.join(groups)} {odd}")
+    first = cells["median"].reset_index().sort_values([*groups, "median", *settings]).drop_duplicates(groups)
+    return table.merge(first[groups + settings], how="inner", on=groups + settings)
+
+
+def _sign(better: Better) -> int:
+    """What makes a loss of a score."""
+    if better not in ("higher", "lower"):
+        raise ValueError(f"better must be higher or lower, got {better!r}")
+    return 1 if better == "lower" else -1
 
 
 @dataclass(frozen=True)
@@ -145,9 +214,8 @@ def solved(table: pd.DataFrame, threshold: float, better: Better, score: str = "
     """
     from scipy.stats import binomtest
 
-    if better not in ("higher", "lower"):
-        raise ValueError(f"better must be higher or lower, got {better!r}")
-    good = table[score] > threshold if better == "higher" else table[score] < threshold
+    sign = _sign(better)
+    good = sign * table[score] < sign * threshold
     counts = good.groupby(table[by]).agg(["size", "sum"]).astype(int).set_axis(["nets", "solved"], axis=1)
     counts["share"] = counts.solved / counts.nets
     spans = [binomtest(k, n).proportion_ci(method="wilson") for n, k in zip(counts.nets, counts.solved, strict=True)]

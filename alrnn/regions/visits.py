@@ -92,6 +92,10 @@ def _steps(visits: Visits) -> tuple[np.ndarray, np.ndarray]:
 class Occupancy:
     """How states spread over regions. share (R,) sums to 1. entropy in nats; effective = exp(entropy), in regions.
 
+    The entropy of n visits is too low on average where n is not far above R. corrected is the effective number with
+    Miller and Madow's correction, entropy + (R - 1) / 2n, for independent visits; those of a trajectory are not, so it
+    is still too low. Where the two differ much, neither is to be trusted: take more states.
+
     gini is 0 for equal shares and near 1 for a single favourite, over the regions named by support: the R visited ones,
     or all 2^P, where it tends to 1 as P grows whatever the net does. All but share are NaN if nothing was visited.
     """
@@ -99,6 +103,7 @@ class Occupancy:
     share: np.ndarray
     entropy: float
     effective: float
+    corrected: float
     gini: float
     support: str
 
@@ -113,13 +118,14 @@ def occupancy(visits: Visits, support: Literal["visited", "all"] = "visited") ->
         raise ValueError(f"support must be 'visited' or 'all', got {support!r}")
     R, P = visits.bits.shape
     if R == 0:
-        return Occupancy(np.zeros(0), np.nan, np.nan, np.nan, support)
+        return Occupancy(np.zeros(0), np.nan, np.nan, np.nan, np.nan, support)
     share = visits.counts / visits.counts.sum()
     entropy = float(-(share * np.log(share)).sum())
     n_inverse = 2.0**-P if support == "all" else 1 / R
     # With n - R zeros in front of the ascending shares p_1..p_R, Gini's formula is 1 - (1 + 2 sum p_i (R - i)) / n.
     above = (np.sort(share) * np.arange(R - 1, -1, -1)).sum()
-    return Occupancy(share, entropy, float(np.exp(entropy)), float(1 - (1 + 2 * above) * n_inverse), support)
+    corrected = float(np.exp(entropy + (R - 1) / (2 * visits.counts.sum())))
+    return Occupancy(share, entropy, float(np.exp(entropy)), corrected, float(1 - (1 + 2 * above) * n_inverse), support)
 
 
 def transition_counts(visits: Visits, sparse: bool = False) -> np.ndarray | csr_array:
