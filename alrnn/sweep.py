@@ -191,7 +191,7 @@ def describe(net: Net, task: Task, **settings: Unpack[Settings]) -> dict[str, An
     used = check_settings([net], settings)
     used["regularised"] = regularised_units(used["regularised"], net.hidden_size)
     absent = set() if net.maps else {"tau", "regularised"}
-    absent |= set() if used["window"] else {"window"}  # rows of sweeps without windows are what they were before
+    absent |= {name for name in ("window", "start_noise") if not used[name]}  # rows without are what they were before
     parts = [
         {"model": net.kind, "task": task.name},
         {f"task_{name}": value for name, value in task.settings().items()},

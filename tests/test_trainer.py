@@ -74,6 +74,8 @@ RUNS = {
     "window": (lambda: mixed(Stream()), Stream(), {"window": 5}),
     "window, rates": (lambda: mixed(Stream(), torch.float32), Stream(), {"window": 5, "lr": [0.1, 0.02, 0.02]}),
     "window of an LSTM": (lambda: [LSTM(2, 4, 1, seed=k) for k in range(2)], Stream(), {"window": 5}),
+    "start noise": (lambda: mixed(), TASK, {"start_noise": 0.3}),
+    "start noise, window": (lambda: mixed(Stream()), Stream(), {"start_noise": 0.3, "window": 5}),
     "frozen": (lambda: [net(P, 0) for P in (1, 3)], TASK, {"clip": 1e-3}),
     "one": (lambda: net(), TASK, {}),
 }
@@ -206,7 +208,7 @@ def test_a_trained_net_is_written_when_it_is_asked_for():
 # Interrupts
 
 
-@pytest.mark.parametrize("name", ["float64", "window", "rates", "drop"])
+@pytest.mark.parametrize("name", ["float64", "window", "rates", "drop", "start noise, window"])
 @pytest.mark.parametrize("at", ["on_step", "sample", "loss"])
 def test_an_interrupt_goes_on_to_the_same_bits(name, at, monkeypatch):
     whole, one, calls, interrupts = trainer(name), trainer(name), [], 0
@@ -608,3 +610,41 @@ def test_many_classes_are_trained_as_few_are(classes):
             grad[k], torch.cat([p.grad.flatten() for p in x.parameters()]), rtol=1e-9, atol=1e-13
         )
         torch.testing.assert_close(norm[k], grad[k].norm())
+
+
+def test_sequences_start_in_noise_of_the_given_size_and_nets_of_a_seed_in_the_same():
+    noise, nets = 0.3, [net(P, seed) for P, seed in ((0, 0), (2, 1), (6, 0))]
+    one = Trainer(nets, TASK, batch_size=500, start_noise=noise)
+    batch, here = one._streams.next(check=True)
+    assert here.state.shape == (3, 500, 6) and here.state.dtype == torch.float64
+    assert torch.equal(here.state[0], here.state[2]) and not torch.equal(here.state[0], here.state[1])
+    assert noise * 0.99 < here.state.abs().max() <= noise and abs(here.state.mean()) < 0.02
+    assert here.state.std() == pytest.approx(noise / 3**0.5, rel=0.05)
+    loss, *_ = one._compute(batch, here.state)
+    for k, single in enumerate(nets):
+        s = batch.s[k] if batch.stacked else batch.s
+        y, _ = single(s, here.state[k])
+        own = Batch(s, *((x[k] if batch.stacked else x) for x in (batch.target, batch.weight)))
+        assert torch.allclose(TASK.loss(y[:, -own.last :], own), loss[k], rtol=1e-12)
+    _, later = one._streams.next(check=True)
+    assert torch.equal(later.state, here.state)  # as long as the step is not done
+
+
+def test_training_together_from_noise_is_training_alone():
+    together, alone = mixed(), mixed()
+    fit(together, TASK, steps=10, start_noise=0.2, progress=False)
+    for one, other in zip(together, alone, strict=True):
+        fit(other, TASK, steps=10, start_noise=0.2, progress=False)
+        for a, b in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+    still = mixed()
+    fit(still, TASK, steps=10, progress=False)
+    assert not torch.allclose(still[0].W, together[0].W, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("value", "words"), [(-1.0, "at least 0"), (float("inf"), "finite"), ("1", "a number")])
+def test_start_noise_out_of_range(value, words):
+    with pytest.raises(ValueError, match=words):
+        fit(net(), TASK, steps=1, start_noise=value)
+    with pytest.raises(ValueError, match="one almost-linear recurrence, not LSTM"):
+        fit(LSTM(TASK.input_size, 4, TASK.output_size), TASK, steps=1, start_noise=0.1)

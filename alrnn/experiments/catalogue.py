@@ -101,7 +101,10 @@ def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
     for entry in shared["runs"]:
         task, start, fit = (shared.get(part, {}) | entry.get(part, {}) for part in ("task", "start", "fit"))
         key, M = str(task), entry.get("M", entry["sizes"][-1])
+        trials = task.pop("trials", None)
         made[key] = made.get(key) or getattr(tasks, task.pop("name"))(**task)
+        if trials and not isinstance(made[key], tasks.Fixed):
+            made[key] = tasks.Fixed(made[key], trials)
         if waves := start.pop("waves", None):
             start["angles"] = image_angles(waves, M // 2)
         init = Init(**start)

@@ -5,6 +5,7 @@ from .arrays import Arrays
 from .base import Batch, Recorded, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
+from .fixed import Fixed
 from .losses import Head, Score
 from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
@@ -14,6 +15,7 @@ __all__ = [
     "Adding",
     "Arrays",
     "Batch",
+    "Fixed",
     "FixedCopy",
     "GeneratedSentiment",
     "Head",

@@ -27,6 +27,7 @@ class Settings(TypedDict, total=False):
     tau: float
     regularised: int | None
     window: int | None
+    start_noise: float
 
 
 DEFAULTS: Settings = {
@@ -39,6 +40,7 @@ DEFAULTS: Settings = {
     "tau": 0.0,
     "regularised": None,
     "window": None,
+    "start_noise": 0.0,
 }
 
 
@@ -78,7 +80,9 @@ def check_settings(nets: Sequence[Net], given: Settings) -> dict[str, Any]:
     rates: Any = [used["lr"]] if isinstance(used["lr"], Real) else used["lr"]
     if isinstance(rates, str) or not isinstance(rates, Sequence | np.ndarray) or len(rates) not in (1, len(nets)):
         raise ValueError(f"lr must be a number, or one for each of the {len(nets)} nets, got {used['lr']!r}")
-    numbers = [("lr", rate) for rate in rates] + [(name, used[name]) for name in ("clip", "tau", "warmup")]
+    numbers = [("lr", rate) for rate in rates] + [
+        (name, used[name]) for name in ("clip", "tau", "warmup", "start_noise")
+    ]
     for name, value in numbers:
         if not isinstance(value, Real):
             raise ValueError(f"{name} must be a number, got {value!r}")
@@ -89,8 +93,12 @@ def check_settings(nets: Sequence[Net], given: Settings) -> dict[str, Any]:
         raise ValueError(f"clip must be above 0, got {used['clip']!r}")
     if not 0 <= used["tau"] < math.inf:
         raise ValueError(f"tau must be at least 0 and finite, got {used['tau']!r}")
+    if not 0 <= used["start_noise"] < math.inf:
+        raise ValueError(f"start_noise must be at least 0 and finite, got {used['start_noise']!r}")
     if used["tau"] > 0 and not nets[0].maps:
         raise ValueError(f"tau is for nets with an almost-linear recurrence, {type(nets[0]).__name__} has none")
+    if used["start_noise"] > 0 and nets[0].maps != ("",):
+        raise ValueError(f"start_noise is for nets with one almost-linear recurrence, not {type(nets[0]).__name__}")
     if not 0 <= used["warmup"] <= 1:
         raise ValueError(f"warmup must be between 0 and 1, got {used['warmup']!r}")
     if used["schedule"] not in ("cosine", "constant"):

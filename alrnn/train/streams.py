@@ -33,8 +33,11 @@ class Streams:
     interrupted gets the same batch again.
     """
 
-    def __init__(self, tasks: Sequence[Task], nets: Sequence[Net], n: int, window: int | None, like: Tensor):
-        self.n, self.window, self.like = n, window, like
+    def __init__(
+        self, tasks: Sequence[Task], nets: Sequence[Net], n: int, window: int | None, noise: float, like: Tensor
+    ):
+        self.n, self.window, self.noise, self.like = n, window, noise, like
+        self.M = nets[0].hidden_size
         seeds = [integer("the seed of a net", net.seed, 0, SEEDS - 1) for net in nets]
         sources = [(id(task), seed) for task, seed in zip(tasks, seeds, strict=True)]
         streams = list(dict.fromkeys(sources))
@@ -56,7 +59,7 @@ class Streams:
         self.place = here._replace(start=stop, state=each(state, Tensor.detach)) if stop < steps else Place(here.drawn)
 
     def _drawn(self, check: bool) -> Place:
-        batches, after = [], []
+        batches, after, starts = [], [], []
         for task, drawn in zip(self.tasks, self.place.drawn, strict=True):
             generator = torch.Generator()
             batch = task.sample(self.n, generator.set_state(drawn))
@@ -64,8 +67,11 @@ class Streams:
             if check or any(words):  # a wrong word would be taken for another
                 check_batch(batch, task, self.n)
             batches.append(batch.to(self.like))
+            if self.noise:
+                starts.append(self.noise * (2 * torch.rand(self.n, self.M, generator=generator) - 1).to(self.like))
             after.append(generator.get_state())
-        return Place(after, batches[0] if len(batches) == 1 else Batch.per_net(batches, self.index))
+        whole = batches[0] if len(batches) == 1 else Batch.per_net(batches, self.index)
+        return Place(after, whole, state=torch.stack(starts).index_select(0, self.index) if starts else None)
 
 
 def each(state: Any, function: Callable[[Tensor], Tensor]) -> Any:

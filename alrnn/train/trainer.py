@@ -59,7 +59,8 @@ class Trainer:
         rate = self.settings["lr"]
         self.rates = [float(r) for r in rate] if isinstance(rate, Sequence) else [float(rate)] * len(self.nets)
         theta = self.stack.theta
-        self._streams = Streams(self.tasks, self.nets, self.settings["batch_size"], self.settings["window"], theta)
+        n, window, noise = (self.settings[name] for name in ("batch_size", "window", "start_noise"))
+        self._streams = Streams(self.tasks, self.nets, n, window, noise, theta)
         self._loss = Objective(self.tasks, theta.device)
         self._held = self.stack.trainable == 0
         if wrong := (~theta.isfinite()).any(1).nonzero().flatten().tolist():
@@ -155,7 +156,7 @@ class Trainer:
         """One step. What it changes it changes at the end, all at once: one that is interrupted has not begun."""
         batch, here = self._streams.next(check=not self._losses)
         theta, state = self.stack.theta, here.state
-        if self._losses and theta.is_cuda and self._streams.window is None:
+        if self._losses and theta.is_cuda and state is None and self._streams.window is None:
             loss, norm, grad = self._replay(batch)
         else:
             loss, norm, grad, state = self._compute(batch, state)
@@ -285,6 +286,7 @@ def fit(
     diverged: Literal["raise", "drop"] = "raise",
     progress: bool = True,
     window: int | None = None,
+    start_noise: float = 0.0,
     device: str | torch.device | None = None,
     every: int = 0,
     on_step: Callable[[Trainer], object] | None = None,
@@ -306,6 +308,7 @@ def fit(
         progress: show a progress bar with the median loss.
         window: truncated backpropagation for tasks with a target at every step: sequences are read in windows of so
             many steps, one step of Adam each, and the state, but no gradient, is carried from one to the next.
+        start_noise: each sequence starts in a state drawn evenly from -start_noise to start_noise, unit by unit.
         device: where to train; by default where the nets are. They stay there.
         every: steps between two calls of on_step.
         on_step: on_step(trainer) is called after every `every` steps and after the last one, to look, save or validate

@@ -1,0 +1,50 @@
+"""A task on a limited number of trials, drawn once, as if that were all there is to learn from."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from ..checks import integer
+from .base import Batch, Recorded, Task
+
+DRAWN = 3_500_000_000  # plus `seed`: above all other streams, and below 2^32
+
+
+class Fixed(Recorded):
+    """Another task, of whose training trials there are only so many, the same for all nets; held out as ever.
+
+    Batches are drawn from them with replacement. Loss, scores and names are the other task's.
+
+    Args:
+        task: a task that draws its trials. trials: how many. seed: of their draw.
+    """
+
+    def __init__(self, task: Task, trials: int = 1000, seed: int = 0):
+        if not isinstance(task, Task) or isinstance(task, Recorded):
+            raise TypeError(f"task must be one that draws its trials, got {type(task).__name__}")
+        self.task, self.trials, self.seed = task, integer("trials", trials, 1), integer("seed", seed, 0, 500_000_000)
+        for name in inspect.get_annotations(Task):
+            if name not in ("paper", "tags"):
+                setattr(self, name, getattr(task, name))
+        self.loss, self.scores = task.loss, task.scores  # type: ignore[method-assign]
+
+    def settings(self) -> dict[str, Any]:
+        """Those of the task, and how many trials there are."""
+        return {**self.task.settings(), "trials": self.trials, "seed": self.seed}
+
+    @cached_property
+    def drawn(self) -> Batch:
+        """All training trials."""
+        return self.task.sample(self.trials, torch.Generator().manual_seed(DRAWN + self.seed))
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """n of the training trials, with replacement."""
+        return self.drawn[torch.randint(self.trials, (n,), generator=generator)]
+
+    def held_out(self, split: Any, n: int | None = None) -> Batch:
+        """n new sequences, as the task itself holds out."""
+        return self.task.held_out(split) if n is None else self.task.held_out(split, n)

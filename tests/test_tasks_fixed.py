@@ -1,0 +1,73 @@
+"""A limited number of trials of another task."""
+
+import pickle
+
+import pytest
+import torch
+
+import alrnn
+from alrnn import tasks
+
+OF = {
+    "adding": tasks.Adding(10),
+    "rule": tasks.RuleInversion(11),
+    "copy": tasks.VariableCopy(8, 3, 4),
+}
+
+
+@pytest.mark.parametrize("name", OF)
+def test_there_are_so_many_trials_and_no_others(name):
+    whole = OF[name]
+    task = tasks.Fixed(whole, trials=20)
+    drawn = task.sample(500, torch.Generator().manual_seed(0))
+    rows = {row.numpy().tobytes() for row in drawn.s}
+    assert len(rows) == 20 and rows == {row.numpy().tobytes() for row in task.drawn.s}
+    counts = torch.unique(drawn.s.flatten(1), dim=0, return_counts=True)[1]
+    assert counts.min() > 5  # 25 on average
+    for s, target in zip(drawn.s[:50], drawn.target, strict=False):  # each with its own answer
+        at = (task.drawn.s == s).flatten(1).all(1).nonzero()[0, 0]
+        assert torch.equal(task.drawn.target[at], target)
+    other = tasks.Fixed(whole, trials=20, seed=1)
+    assert not torch.equal(other.drawn.s, task.drawn.s)
+    for split in ("validation", "test"):
+        for n in (None, 7):
+            a, b = (one.held_out(split) if n is None else one.held_out(split, n) for one in (task, whole))
+            assert torch.equal(a.s, b.s) and torch.equal(a.target, b.target)
+
+
+@pytest.mark.parametrize("name", OF)
+def test_all_else_is_the_tasks_own(name):
+    whole, task = OF[name], tasks.Fixed(OF[name], 5)
+    assert (task.name, task.metric, task.better, task.chance) == (whole.name, whole.metric, whole.better, whole.chance)
+    net = alrnn.ALRNN(task.input_size, 6, 2, task.output_size, seed=0)
+    batch = task.held_out("test", 50)
+    y = net(batch.s)[0]
+    assert task.scores(y, batch).keys() == whole.scores(y, batch).keys()
+    assert torch.equal(task.loss(y, batch), whole.loss(y, batch))
+    again = pickle.loads(pickle.dumps(task))
+    assert "drawn" not in vars(again) and torch.equal(again.drawn.s, task.drawn.s)
+    row = alrnn.sweep(task, 6, [1], 2, steps=3, progress=False).table
+    assert (row.task_trials == 5).all() and (row.task_seed == 0).all() and (row.task == whole.name).all()
+
+
+def test_few_trials_are_learned_by_heart():
+    """The loss on five trials falls far below what the same net gets on new ones."""
+    task = tasks.Fixed(tasks.Adding(10), trials=5)
+    net = alrnn.ALRNN(2, 20, 5, 1, seed=0, init="slow")
+    alrnn.fit(net, task, steps=600, lr=1e-2, progress=False)
+    seen, new = (alrnn.evaluate(net, task, batch).item() for batch in (task.drawn, task.held_out("test", 500)))
+    assert seen < new / 10
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: tasks.Fixed(tasks.Adding, 5), TypeError, "one that draws its trials"),
+        (lambda: tasks.Fixed(tasks.Fixed(tasks.Adding(), 5), 5), TypeError, "one that draws its trials, got Fixed"),
+        (lambda: tasks.Fixed(tasks.Adding(), 0), ValueError, "trials"),
+        (lambda: tasks.Fixed(tasks.Adding(), 5, seed=-1), ValueError, "seed"),
+    ],
+)
+def test_what_has_no_trials_to_draw_is_refused(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
