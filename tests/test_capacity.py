@@ -27,6 +27,7 @@ def right(net, task, n=300, seed=0):
 @pytest.mark.parametrize(
     ("make", "symbols", "delay", "window", "alphabet", "P"),
     [
+        (GATES, 1, 0, 10, 4, 0),
         (GATES, 2, 3, 10, 4, 1),
         (GATES, 3, 4, 1, 2, 2),
         (GATES, 5, 50, 50, 4, 4),
@@ -95,7 +96,7 @@ def test_numbers_need_precision():
         BITS(25)
     with pytest.raises(ValueError, match="17 digits to the base 8 do not fit"):
         NUMBERS(17)
-    for make, least in ((GATES, 2), (NUMBERS, 1), (BITS, 1)):
+    for make, least in ((GATES, 1), (NUMBERS, 1), (BITS, 1)):
         with pytest.raises(ValueError, match="symbols"):
             make(least - 1)
         with pytest.raises(ValueError, match="alphabet"):
