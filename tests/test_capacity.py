@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from scipy.stats import norm
 
-from alrnn import regions, tasks, theory
+from alrnn import ALRNN, regions, tasks, theory
 
 GATES, NUMBERS, BITS = theory.copy_by_gates, theory.copy_by_numbers, theory.copy_by_bits
 
@@ -27,6 +28,7 @@ def right(net, task, n=300, seed=0):
 @pytest.mark.parametrize(
     ("make", "symbols", "delay", "window", "alphabet", "P"),
     [
+        (GATES, 1, 0, 10, 4, 0),
         (GATES, 2, 3, 10, 4, 1),
         (GATES, 3, 4, 1, 2, 2),
         (GATES, 5, 50, 50, 4, 4),
@@ -95,7 +97,7 @@ def test_numbers_need_precision():
         BITS(25)
     with pytest.raises(ValueError, match="17 digits to the base 8 do not fit"):
         NUMBERS(17)
-    for make, least in ((GATES, 2), (NUMBERS, 1), (BITS, 1)):
+    for make, least in ((GATES, 1), (NUMBERS, 1), (BITS, 1)):
         with pytest.raises(ValueError, match="symbols"):
             make(least - 1)
         with pytest.raises(ValueError, match="alphabet"):
@@ -153,3 +155,201 @@ def test_the_bound_is_above_the_vote_and_below_one():
         bound, vote = theory.linear_copy_accuracy(S, window, K), theory.variable_copy_limits(S, window, K).symbol
         assert vote <= bound + 1e-12 and (bound == 1) == (S == 1 or window == 1)
     assert theory.linear_copy_accuracy(2, 10, 4) == pytest.approx((2 + 18 * 0.8125) / 20)
+
+
+# Lower bounds
+
+
+def rank(H):
+    return int(torch.linalg.matrix_rank(H))
+
+
+@pytest.mark.parametrize(("S", "K", "delay"), [(2, 4, 3), (3, 2, 4), (5, 3, 20), (10, 2, 12), (16, 4, 17)])
+def test_recall_directions_of_gates_have_full_rank(S, K, delay):
+    """Rank S, which is P + 1; the fixed copy has rank S, which is M."""
+    net = GATES(S, K)
+    H = theory.recall_directions(net, tasks.VariableCopy(S, delay, 7, K), cue=S + delay + 5)
+    assert rank(H) == S == net.nonlinear_size + 1
+    assert torch.equal(H, torch.eye(S, dtype=torch.float64) / 2)
+    ring = theory.exact_fixed_copy(S, delay, K)
+    assert rank(theory.recall_directions(ring, tasks.FixedCopy(S, delay, K))) == S == ring.hidden_size
+
+
+def test_recall_directions_say_what_the_margins_are():
+    """H sigma + c over all 2^S sequences, of a net whose gates leak."""
+    task, net = tasks.VariableCopy(4, 6, 3, 2), GATES(4, 2)
+    with torch.no_grad():
+        net.D += 0.1 * torch.randn(net.D.shape, generator=gen(0), dtype=torch.float64)
+    symbols, s = theory.copy_trials(task)
+    H, sigma = theory.recall_directions(net, task), 2.0 * symbols.double() - 1
+    y = net(s)[0][:, 4 + 6 + 1 :][:, :4].detach()
+    margin = y[..., 1] - y[..., 0]
+    assert torch.allclose(margin - margin.mean(0), sigma @ H.T)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_gate_adds_one_direction_at_most(seed):
+    """Some gates shut for good, any readout, any late echoes of what the gates let out: rank H is at most P + 1."""
+    rng, S = np.random.default_rng(seed), 8
+    task, net = tasks.VariableCopy(S, S + 4, 3, 2), GATES(S, 2)
+    shut = rng.permutation(S - 1)[: rng.integers(1, S)]
+    with torch.no_grad():
+        net.D += torch.from_numpy(rng.normal(size=net.D.shape))
+        rest = net.hidden_size - net.nonlinear_size
+        net.h[rest + torch.from_numpy(shut)] -= 1e6
+    H = theory.recall_directions(net, task)
+    assert rank(H) <= (S - 1 - len(shut)) + 1 < S
+    assert not (H.diag() > H.abs().sum(1) - H.diag().abs()).all(), "not dominant, so some sequence comes out wrong"
+    assert right(net, task) < 1
+
+
+@pytest.mark.parametrize("M", [1, 3, 6])
+def test_a_linear_net_recalls_in_no_more_directions_than_it_has_units(M):
+    rng, S = np.random.default_rng(M), 8
+    W = np.linalg.qr(rng.normal(size=(M, M)))[0]
+    net = ALRNN.from_weights(W, np.zeros(M), C=rng.normal(size=(M, 3)), D=rng.normal(size=(2, M)), nonlinear=0)
+    assert rank(theory.recall_directions(net, tasks.FixedCopy(S, 3, 2))) == M < S
+
+
+@pytest.mark.parametrize(("S", "K"), [(2, 5), (4, 3), (6, 3), (9, 2)])
+def test_region_words(S, K):
+    """Against visits; all words of numbers differ, so they can hold what was said."""
+    task = tasks.VariableCopy(S, S + 3, 5, K)
+    assert theory.region_words(GATES(S, K), task) == 1
+    for make in (NUMBERS, BITS):
+        assert theory.region_words(make(S, K), task, 2 * S + 4) == words(make(S, K), task, 2 * S + 4) == K**S
+    assert theory.region_words(theory.exact_fixed_copy(S, 3, K), tasks.FixedCopy(S, 3, K)) == 1
+
+
+@pytest.mark.parametrize(("delay", "noise"), [(0, 0.2), (7, 0.1), (30, 0.3)])
+def test_noise_adds_up_as_it_should(delay, noise):
+    """One symbol in one integrator: a random walk of delay + 3 steps, wrong where it passes 1/2."""
+    expected = norm.cdf(0.5 / (noise * (delay + 3) ** 0.5))
+    task = tasks.FixedCopy(1, delay, 2)
+    found = theory.noisy_accuracy(theory.exact_fixed_copy(1, delay, 2), task, noise, 4000)
+    assert found == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 4000) ** 0.5)
+
+
+@pytest.mark.parametrize("S", [2, 4, 7])
+def test_noise_ends_numbers_long_before_gates(S):
+    """A number that rests multiplies its error by the base at every step; a gate adds it up."""
+    task = tasks.VariableCopy(S, S + 8, 1)
+    steps = 3 * S + 8
+    for make, base in ((NUMBERS, 8.0), (BITS, 4.0)):
+        assert theory.noisy_accuracy(make(S), task, base ** -(steps + 3), 100) == 1
+        assert theory.noisy_accuracy(make(S), task, base ** -(steps - 4), 100) < 0.9
+    assert theory.noisy_accuracy(GATES(S), task, 1e-4, 100) == 1
+    assert theory.noisy_accuracy(GATES(S), task, 0.1, 100) < 0.6
+    assert theory.noisy_accuracy(GATES(S).float(), task, 0.0, 100) == 1
+
+
+# Sums over steps: the score of a trial, or its class as -1 or 1, from its inputs alone.
+
+
+def marked_sum(s):
+    return (s[..., 0] * s[..., 1]).sum(1)
+
+
+def named_stream(s):
+    return (s[..., :2] * s[..., 2:]).sum((1, 2))
+
+
+def inverted(s):
+    return (s[:, 0, 0] - s[:, 0, 1]) * s[..., 2].sum(1).sign()
+
+
+def parity(s):
+    return s[:, :-1, 0].prod(1)
+
+
+def due(s, S=2, at=7):
+    """Two symbols and letters: which letter is due at one step of the recall."""
+    cue = s[:, :, 2].argmax(1)
+    position = (at - 1 - cue).clamp(0, S - 1)
+    return (2.0 * s[:, :S, 1] - 1).gather(1, position[:, None])[:, 0]
+
+
+def exchanges(task, f, n=300, seed=0):
+    """The largest difference over pairs of trials and random groups of steps to exchange."""
+    batch, worst = task.sample(2 * n, gen(seed)), 0.0
+    s = batch.s.double()
+    for mask in torch.rand(40, s.shape[1], generator=gen(seed + 1)) < 0.5:
+        worst = max(worst, float(theory.swap_difference(f, s[:n], s[n:], mask).abs().max()))
+    return worst
+
+
+def test_which_targets_are_sums_over_steps():
+    adding, modality = tasks.Adding(10), tasks.TwoModality(9, 0.0)
+    inversion, copy = tasks.RuleInversion(9), tasks.VariableCopy(2, 2, 3, 2)
+    batch = {task: task.sample(200, gen(4)) for task in (adding, modality, inversion, copy)}
+    assert torch.allclose(marked_sum(batch[adding].s), batch[adding].target[:, 0, 0])
+    assert torch.equal(named_stream(batch[modality].s) > 0, batch[modality].target[:, 0] > 0)
+    assert torch.equal(inverted(batch[inversion].s) > 0, batch[inversion].target[:, 0] > 0)
+    said = batch[copy].target[:, 7 - 5], batch[copy].weight[:, 7 - 5] > 0
+    assert torch.equal((due(batch[copy].s) > 0)[said[1]], (said[0] > 0)[said[1]])
+    assert exchanges(adding, marked_sum) < 1e-12 and exchanges(modality, named_stream) < 1e-12
+    assert exchanges(inversion, inverted) == 4
+    signs = tasks.VariableCopy(2, 2, 2, 2)  # every cue has a symbol due at step 6
+    assert exchanges(signs, lambda s: due(s, at=6)) == 4
+    s = 2.0 * torch.randint(0, 2, (400, 12, 1), generator=gen(2)) - 1
+    assert theory.swap_difference(parity, s[:200], s[200:], torch.arange(5)).abs().max() == 4
+
+
+def test_no_encoder_of_steps_makes_a_linear_net_more_than_a_sum():
+    encoder = torch.nn.Sequential(torch.nn.Linear(3, 30), torch.nn.Tanh(), torch.nn.Linear(30, 5)).double()
+    s, other = torch.randn(2, 200, 11, 3, generator=gen(3), dtype=torch.float64)
+    for P, sums in ((0, True), (2, False)):
+        net = ALRNN(5, 8, P, 2, seed=1, init="rotation").double()
+        found = theory.swap_difference(lambda x, net=net: net(encoder(x))[0][:, -1], s, other, torch.arange(4, 9))
+        assert found.shape == (200, 2) and (float(found.detach().abs().max()) < 1e-12) == sums
+
+
+# Stable fixed points
+
+
+def rivals(P):
+    """Each unit holds itself up and the others down: z_i = 1 - 2 (the others): one stable point for each unit."""
+    return regions.Map(np.zeros(P), -2.0 * (1 - np.eye(P)), np.ones(P), nonlinear_size=P)
+
+
+def stable(net):
+    points = regions.fixed_points(net, virtual=False)
+    return np.array([p.bits for p in points if p.stable], dtype=int).reshape(-1, net.nonlinear_size)
+
+
+def test_stable_points_differ_in_two_bits():
+    """Random nets, most of rivals, with and without linear units: hundreds of pairs of stable points."""
+    rng, pairs = np.random.default_rng(0), 0
+    for _ in range(800):
+        P = int(rng.integers(2, 6))
+        M = P + int(rng.integers(0, 3))
+        A, W = np.r_[np.zeros(M - P), rng.uniform(-0.9, 0.9, P)], rng.normal(size=(M, M)) * 0.3
+        W[M - P :, M - P :] -= rng.uniform(0.5, 3, (P, P)) * (1 - np.eye(P))
+        codes = stable(regions.Map(A, W, rng.normal(size=M) + 1, nonlinear_size=P))
+        distance = (codes[:, None] != codes[None]).sum(2)[np.triu_indices(len(codes), 1)]
+        assert len(codes) <= theory.most_stable_points(P) and (distance >= 2).all()
+        pairs += len(distance)
+    assert pairs > 400
+
+
+def test_how_many_stable_points_are_reached():
+    assert [theory.most_stable_points(P) for P in range(5)] == [1, 1, 2, 4, 8]
+    for P in (1, 2, 3, 6):
+        assert len(stable(rivals(P))) == P
+    assert [len(stable(rivals(P))) for P in (1, 2)] == [theory.most_stable_points(P) for P in (1, 2)]
+    two = np.kron(np.eye(3), rivals(2).W)  # three pairs side by side
+    assert len(stable(regions.Map(np.zeros(6), two, np.ones(6), nonlinear_size=6))) == 8
+    with pytest.raises(ValueError, match="P must be"):
+        theory.most_stable_points(-1)
+
+
+def test_bounds_refuse_what_does_not_fit():
+    with pytest.raises(ValueError, match="cue must be an integer from 7 to 9, got 6"):
+        theory.recall_directions(GATES(3), tasks.VariableCopy(3, 4, 3), 6)
+    with pytest.raises(ValueError, match="million"):
+        theory.copy_trials(tasks.VariableCopy(12))
+    with pytest.raises(TypeError, match="FixedCopy or VariableCopy, got Adding"):
+        theory.recall_directions(GATES(3), tasks.Adding())
+    for noise in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match="noise"):
+            theory.noisy_accuracy(GATES(3), tasks.VariableCopy(3), noise)

@@ -5,9 +5,10 @@ is. So each floor below is a statement about affine maps; with M >= T every affi
 """
 
 # ruff: noqa: F403
-from . import adding, affine, capacity, context, copy, optimum, sentiment
+from . import adding, affine, bounds, capacity, context, copy, optimum, sentiment
 from .adding import *
 from .affine import *
+from .bounds import *
 from .capacity import *
 from .context import *
 from .copy import *
@@ -15,5 +16,5 @@ from .optimum import *
 from .sentiment import *
 
 __all__ = [*affine.__all__, *optimum.__all__, *adding.__all__, *context.__all__, *copy.__all__, *sentiment.__all__]
-__all__ += capacity.__all__
+__all__ += [*capacity.__all__, *bounds.__all__]
 __dir__ = __all__.copy  # dir() shows what is public

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -30,3 +31,18 @@ def _net(P: int, **weights: Tensor | list) -> ALRNN:
     given: dict[str, Any] = {name: torch.as_tensor(x, dtype=torch.float64) for name, x in weights.items()}
     M = len(given["C"])
     return ALRNN.from_weights(**{"W": torch.zeros(M, M), "h": torch.zeros(M)} | given, nonlinear=P)
+
+
+def _units(**sizes: int) -> tuple[int, dict[str, Tensor]]:
+    """M, and the numbers of the units in each named row, in order."""
+    ends = [0]
+    for size in sizes.values():
+        ends.append(ends[-1] + size)
+    return ends[-1], {name: torch.arange(*span) for name, span in zip(sizes, pairwise(ends), strict=True)}
+
+
+def _clock(W: Tensor, h: Tensor, one: Tensor, pulse: Tensor) -> None:
+    """A pulse that starts with the trial and goes down a row, one unit a step; `one` is 1 from the first step on."""
+    h[one] = h[pulse[0]] = 1
+    W[pulse[0], one] = -1
+    W[pulse[1:], pulse[:-1]] = 1

@@ -8,69 +8,19 @@ price of precision. A symbol is a number k < K = alphabet, and logits are those 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from ..checks import integer
 from ..nets import ALRNN
-from .affine import _net
-from .copy import recall_probabilities
+from .affine import _clock, _net, _units
+from .copy import exact_variable_copy, recall_probabilities
 
 __all__ = ["copy_by_bits", "copy_by_gates", "copy_by_numbers", "exact_parity", "linear_copy", "linear_copy_accuracy"]
 
 
-def _units(**sizes: int) -> tuple[int, dict[str, Tensor]]:
-    """M, and the numbers of the units in each named row, in order."""
-    ends = [0]
-    for size in sizes.values():
-        ends.append(ends[-1] + size)
-    return ends[-1], {name: torch.arange(*span) for name, span in zip(sizes, pairwise(ends), strict=True)}
-
-
-def _clock(W: Tensor, h: Tensor, one: Tensor, pulse: Tensor) -> None:
-    """A pulse that starts with the trial and goes down a row, one unit a step; `one` is 1 from the first step on."""
-    h[one] = h[pulse[0]] = 1
-    W[pulse[0], one] = -1
-    W[pulse[1:], pulse[:-1]] = 1
-
-
-def copy_by_gates(symbols: int = 5, alphabet: int = 4) -> ALRNN:
-    """P = symbols - 1: solves `tasks.VariableCopy` without error, for any window and any delay above `symbols`.
-
-    Each PWL unit is a gate used twice. At the step of the last symbol it takes its symbol from a delay line, all at
-    once; at the cue or so many steps later it lets out what its integrator holds. What it lets through reaches the
-    integrator only `symbols` steps later, when the first time of it is wanted and the second is taken back, so reading
-    does not disturb. The last symbol needs no gate: it is Q minus the integrators, with Q the sum of all symbols. Each
-    gate lets out how its symbol differs from the last one, on an output that shows that one. float64.
-
-    Raises:
-        ValueError: fewer than two symbols, for which no PWL unit is needed, or two letters.
-    """
-    S, K = integer("symbols", symbols, 2), integer("alphabet", alphabet, 2)
-    G, big, k = S - 1, (2.0 * S + 6) * K, torch.arange(K, dtype=torch.float64)
-    M, u = _units(one=1, pulse=2 * S, x=S + 1, q=G, Q=1, o=1, m=G, late=S * G, v=G)
-    W, C, h, D = torch.zeros(M, M), torch.zeros(M, K + 1), torch.zeros(M), torch.zeros(K, M)
-    x, q, Q, o, m, v, pulse, late = (u[name] for name in ("x", "q", "Q", "o", "m", "v", "pulse", "late"))
-    late = late.view(S, G)
-    _clock(W, h, u["one"], pulse)
-    C[x[0], :-1] = k.float()
-    C[q[0], -1] = C[v[0], -1] = 1
-    C[v[0], -1] = big
-    W[x[1:], x[:-1]] = W[q[1:], q[:-1]] = 1
-    W[Q, Q] = W[Q, x[S]] = 1
-    h[v], W[v, pulse[S - 2]] = K - big, big  # open as all symbols have come,
-    W[v[1:], q[:-1]] = big  # and one after the other from the cue on
-    W[v, x[:-2].flip(0)] = 1
-    W[v, Q] = -1
-    W[v[:, None], m] = 1 + torch.eye(G)
-    W[late[0], v] = W[late[1:], late[:-1]] = W[m, m] = W[m, late[-1]] = 1
-    W[m, pulse[2 * S - 1]] = -K  # an open gate adds K
-    W[o, v], W[o, q] = 1, -K
-    D[:, [int(o), int(Q)]] = k.float()[:, None]
-    D[:, m] = -k.float()[:, None]
-    return _net(P=G, W=W, C=C, h=h, D=D, b=-k.square() / 2)
+copy_by_gates = exact_variable_copy  # the name of that net among those below
 
 
 def copy_by_numbers(symbols: int = 5, alphabet: int = 4) -> ALRNN:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..checks import integer
 from ..nets import ALRNN
-from .affine import Affine, _net
+from .affine import Affine, _clock, _net, _units
 
 __all__ = ["CopyLimits", "exact_fixed_copy", "exact_variable_copy"]
 __all__ += ["recall_probabilities", "variable_copy_decoder", "variable_copy_limits"]
@@ -29,26 +29,40 @@ def exact_fixed_copy(symbols: int = 8, delay: int = 100, alphabet: int = 4) -> A
 
 
 def exact_variable_copy(symbols: int = 5, alphabet: int = 4) -> ALRNN:
-    """P = 2 symbols, M = 5 symbols + 2: solves `tasks.VariableCopy` without error, at any delay and with any window.
+    """P = S - 1, M = S^2 + 5 S + 1 for S symbols: solves `tasks.VariableCopy` without error at any delay above S.
 
-    A symbol is a number k < K = alphabet; relu(k + K g - K) is k for g = 1, 0 for g <= 0: the gate of `exact_adding`.
-    A pulse runs along linear units from the first symbol on (one now, none a step ago), another from the cue on. As the
-    first passes, PWL unit v_i lets symbol i in, and an integrator m_i keeps it; as the second does, PWL unit g_i lets
-    m_i out. Logits as in `exact_fixed_copy`. A lone symbol needs a delay of at least 1. No least P is claimed. float64.
+    For any window, and for a lone symbol at any delay; known as `copy_by_gates`, too. A symbol is a number k < K =
+    alphabet, and logits are those of `exact_fixed_copy`. Each PWL unit is a gate used twice. At the step of the last
+    symbol it takes its symbol from a delay line, all at once; at the cue or so many steps later it lets out what its
+    integrator holds. What it lets through reaches the integrator only S steps later, when the first time of it is
+    wanted and the second is taken back, so reading does not disturb. The last symbol needs no gate: it is Q minus the
+    integrators, with Q the sum of all symbols. Each gate lets out how its symbol differs from the last one, on an
+    output that shows that one. With regions that depend on time and cue alone, fewer units do not do:
+    `recall_directions`. float64.
     """
     S, K = integer("symbols", symbols, 1), integer("alphabet", alphabet, 2)
-    M, k, n, o = 5 * S + 2, torch.arange(K, dtype=torch.float64), 0, 1  # n: was there a symbol? o: the symbol said
-    first, cue, m, v, g = (2 + S * row + torch.arange(S) for row in range(5))
+    G, big, k = S - 1, (2.0 * S + 6) * K, torch.arange(K, dtype=torch.float64)
+    M, u = _units(one=1, pulse=2 * S, x=S + 1, q=G, Q=1, o=1, m=G, late=S * G, v=G)
     W, C, h, D = torch.zeros(M, M), torch.zeros(M, K + 1), torch.zeros(M), torch.zeros(K, M)
-    C[n, :-1] = C[first[0], :-1] = C[cue[0], -1] = 1
-    W[first[0], n], W[v[0], n] = -1, -K
-    W[first[1:], first[:-1]] = W[cue[1:], cue[:-1]] = 1
-    C[v, :-1] = D[:, o] = k.float()
-    C[v[0], :-1] += K  # the first gate opens with the symbol itself, unless another came before
-    C[g[0], -1] = W[v[1:], first[:-1]] = W[g[1:], cue[:-1]] = K
-    h[v] = h[g] = -K
-    W[m, m] = W[m, v] = W[g, m] = W[o, g] = 1
-    return _net(P=2 * S, W=W, C=C, h=h, D=D, b=-k.square() / 2)
+    x, q, Q, o, m, v, pulse, late = (u[name] for name in ("x", "q", "Q", "o", "m", "v", "pulse", "late"))
+    late = late.view(S, G)
+    _clock(W, h, u["one"], pulse)
+    C[x[0], :-1] = k.float()
+    C[q[:1], -1] = 1
+    C[v[:1], -1] = big
+    W[x[1:], x[:-1]] = W[q[1:], q[:-1]] = 1
+    W[Q, Q] = W[Q, x[S]] = 1
+    h[v], W[v, pulse[S - 2]] = K - big, big  # open as all symbols have come,
+    W[v[1:], q[:-1]] = big  # and one after the other from the cue on
+    W[v, x[:G].flip(0)] = 1
+    W[v, Q] = -1
+    W[v[:, None], m] = 1 + torch.eye(G)
+    W[late[0], v] = W[late[1:], late[:-1]] = W[m, m] = W[m, late[-1]] = 1
+    W[m, pulse[2 * S - 1]] = -K  # an open gate adds K
+    W[o, v], W[o, q] = 1, -K
+    D[:, [int(o), int(Q)]] = k.float()[:, None]
+    D[:, m] = -k.float()[:, None]
+    return _net(P=G, W=W, C=C, h=h, D=D, b=-k.square() / 2)
 
 
 @dataclass(frozen=True)
