@@ -262,35 +262,31 @@ def parity(s):
     return s[:, :-1, 0].prod(1)
 
 
-def due(s, S=2, at=7):
+def due(s, at=6):
     """Two symbols and letters: which letter is due at one step of the recall."""
-    cue = s[:, :, 2].argmax(1)
-    position = (at - 1 - cue).clamp(0, S - 1)
-    return (2.0 * s[:, :S, 1] - 1).gather(1, position[:, None])[:, 0]
+    position = at - 1 - s[:, :, 2].argmax(1)
+    return (2.0 * s[:, :2, 1] - 1).gather(1, position[:, None])[:, 0]
 
 
-def exchanges(task, f, n=300, seed=0):
-    """The largest difference over pairs of trials and random groups of steps to exchange."""
-    batch, worst = task.sample(2 * n, gen(seed)), 0.0
-    s = batch.s.double()
-    for mask in torch.rand(40, s.shape[1], generator=gen(seed + 1)) < 0.5:
-        worst = max(worst, float(theory.swap_difference(f, s[:n], s[n:], mask).abs().max()))
-    return worst
+def exchanges(task, f, steps=None, n=300, seed=0):
+    """The largest difference over pairs of trials that exchange these steps, or any of 40 random groups of steps."""
+    s = task.sample(2 * n, gen(seed)).s.double()
+    groups = [steps] if steps else torch.rand(40, s.shape[1], generator=gen(seed + 1)) < 0.5
+    return max(float(theory.swap_difference(f, s[:n], s[n:], group).abs().max()) for group in groups)
 
 
 def test_which_targets_are_sums_over_steps():
+    """What is no sum is shown by exchanges after which trials are trials of the task."""
     adding, modality = tasks.Adding(10), tasks.TwoModality(9, 0.0)
-    inversion, copy = tasks.RuleInversion(9), tasks.VariableCopy(2, 2, 3, 2)
+    inversion, copy = tasks.RuleInversion(9), tasks.VariableCopy(2, 2, 2, 2)  # at step 6 some symbol is due
     batch = {task: task.sample(200, gen(4)) for task in (adding, modality, inversion, copy)}
     assert torch.allclose(marked_sum(batch[adding].s), batch[adding].target[:, 0, 0])
     assert torch.equal(named_stream(batch[modality].s) > 0, batch[modality].target[:, 0] > 0)
     assert torch.equal(inverted(batch[inversion].s) > 0, batch[inversion].target[:, 0] > 0)
-    said = batch[copy].target[:, 7 - 5], batch[copy].weight[:, 7 - 5] > 0
-    assert torch.equal((due(batch[copy].s) > 0)[said[1]], (said[0] > 0)[said[1]])
+    assert torch.equal(due(batch[copy].s) > 0, batch[copy].target[:, 1] > 0) and batch[copy].weight[:, 1].all()
     assert exchanges(adding, marked_sum) < 1e-12 and exchanges(modality, named_stream) < 1e-12
-    assert exchanges(inversion, inverted) == 4
-    signs = tasks.VariableCopy(2, 2, 2, 2)  # every cue has a symbol due at step 6
-    assert exchanges(signs, lambda s: due(s, at=6)) == 4
+    assert exchanges(inversion, inverted, [*range(1, 8)]) == 4
+    assert exchanges(copy, due, [0, 1]) == 4
     s = 2.0 * torch.randint(0, 2, (400, 12, 1), generator=gen(2)) - 1
     assert theory.swap_difference(parity, s[:200], s[200:], torch.arange(5)).abs().max() == 4
 

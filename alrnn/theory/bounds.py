@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,7 +95,7 @@ def noisy_accuracy(net: ALRNN, task: Task, noise: float, n: int = 500, seed: int
     return total / count
 
 
-def swap_difference(f: Callable[[Tensor], Tensor], s: Tensor, other: Tensor, steps: Tensor) -> Tensor:
+def swap_difference(f: Callable[[Tensor], Tensor], s: Tensor, other: Tensor, steps: Any) -> Tensor:
     """f(s) - f(s') - f(other') + f(other), where s' and other' have exchanged these steps. s, other: (B, T, N).
 
     It is 0 for every f that is a sum over steps, f(s) = g_1(s_1) + ... + g_T(s_T), and 0 for all trials and steps only
@@ -104,7 +105,7 @@ def swap_difference(f: Callable[[Tensor], Tensor], s: Tensor, other: Tensor, ste
 
     Args:
         f: of trials (B, T, N) to numbers (B, ...).
-        steps: their numbers, or a mask (T,).
+        steps: their numbers, a mask (T,), or a slice.
     """
     a, b = s.clone(), other.clone()
     a[:, steps], b[:, steps] = other[:, steps], s[:, steps]

@@ -34,11 +34,10 @@ def exact_variable_copy(symbols: int = 5, alphabet: int = 4) -> ALRNN:
     For any window, and for a lone symbol at any delay; known as `copy_by_gates`, too. A symbol is a number k < K =
     alphabet, and logits are those of `exact_fixed_copy`. Each PWL unit is a gate used twice. At the step of the last
     symbol it takes its symbol from a delay line, all at once; at the cue or so many steps later it lets out what its
-    integrator holds. What it lets through reaches the integrator only S steps later, when the first time of it is
-    wanted and the second is taken back, so reading does not disturb. The last symbol needs no gate: it is Q minus the
-    integrators, with Q the sum of all symbols. Each gate lets out how its symbol differs from the last one, on an
-    output that shows that one. With regions that depend on time and cue alone, fewer units do not do:
-    `recall_directions`. float64.
+    integrator holds. What it lets through reaches the integrator only S steps later: after reading, that is when the
+    recall is over. The last symbol needs no gate: it is Q minus the integrators, with Q the sum of all symbols. Each
+    gate lets out how its symbol differs from the last one, on an output that shows that one. With regions that depend
+    on time and cue alone, fewer units do not do: `recall_directions`. float64.
     """
     S, K = integer("symbols", symbols, 1), integer("alphabet", alphabet, 2)
     G, big, k = S - 1, (2.0 * S + 6) * K, torch.arange(K, dtype=torch.float64)
