@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp, minimize
 
-from alrnn import ALRNN, regions, tasks, theory
+from alrnn import ALRNN, Init, regions, tasks, theory
 from alrnn.theory.affine import _net
 
 
@@ -99,6 +99,43 @@ def test_no_linear_net_is_below_the_floor(seed, M, scale, marks):
     residual = y - np.column_stack([z, np.ones(len(z))]) @ least_squares(z, y)
     error = np.std(residual**2) / math.sqrt(len(y))
     assert np.mean(residual**2) > theory.adding_floor(10, marks) - 5 * error - 20 * y.var() / len(y)
+
+
+@pytest.mark.parametrize("marks", ["first_half", "halves"])
+@pytest.mark.parametrize(("length", "blank"), [(4, 0), (6, 1), (12, 3)])
+def test_adding_error_by_monte_carlo(length, blank, marks):
+    """Any linear net, biased and with weights on the marks: the closed form is the mean over many sequences."""
+    task, n = tasks.Adding(length, marks, blank), 100_000
+    net = ALRNN(2, 5, 0, 1, seed=length, init=Init("rotation", C=0.5, D=0.3, W=0.05)).double().requires_grad_(False)
+    net.h.normal_(0, 0.1, generator=gen(1)), net.b.fill_(0.3)
+    net.A.fill_(-0.1)  # the self-weights of linear units count as well
+    batch = task.sample(n, gen(2))
+    squared = (net(batch.s.double())[0][:, -1:] - batch.target).square()
+    error = theory.adding_error(net, task)
+    assert abs(float(squared.mean()) - error) < 4 * float(squared.std()) / math.sqrt(n)
+    assert error > theory.adding_floor(length, marks)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), marks=st.sampled_from(["first_half", "halves"]), blank=st.integers(0, 2))
+def test_adding_error_is_the_floor_on_the_best_map_and_above_it_elsewhere(seed, marks, blank):
+    """A delay line that holds the best map, with weights as `adding_predictor` has them, and then shifted a little."""
+    task, floor = tasks.Adding(10, marks, blank), theory.adding_floor(10, marks)
+    best, T = theory.adding_predictor(10, marks), 10 + blank
+    C = torch.zeros(T, 2, dtype=torch.float64)
+    C[:10] = best.weights[..., 0]
+    net = _net(P=0, W=torch.eye(T).roll(1, 0).tril(), C=C, D=torch.eye(T)[-1:], b=best.bias)
+    torch.testing.assert_close(theory.adding_error(net, task), floor, rtol=1e-12, atol=0)
+    with torch.no_grad():
+        net.C += 0.1 * torch.randn(C.shape, generator=gen(seed))
+    assert theory.adding_error(net, task) > floor
+    assert theory.adding_error(net.float(), task) == pytest.approx(theory.adding_error(net.double(), task), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [(2, 3, 1, 1), (3, 3, 0, 1), (2, 3, 0, 2)])
+def test_adding_error_is_of_linear_nets_of_the_task(size):
+    with pytest.raises(ValueError, match="P = 0, two inputs and one output"):
+        theory.adding_error(ALRNN(*size), tasks.Adding(10))
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ..checks import integer
 from ..nets import ALRNN
+from ..tasks import Adding
 from .affine import Affine, _net
 
-__all__ = ["adding_floor", "adding_predictor", "exact_adding"]
+__all__ = ["adding_error", "adding_floor", "adding_predictor", "exact_adding"]
 __all__ += ["mark_probabilities", "marked_sum_floor", "marked_sum_predictor"]
 
 
@@ -69,6 +70,39 @@ def adding_floor(length: int, marks: Literal["first_half", "halves"] = "first_ha
 def adding_predictor(length: int, marks: Literal["first_half", "halves"] = "first_half") -> Affine:
     """The affine map s (B, length, 2) -> (B, 1) whose error on `tasks.Adding` (no blank steps) is `adding_floor`."""
     return marked_sum_predictor(mark_probabilities(length, marks))
+
+
+def adding_error(net: ALRNN, task: Adding) -> float:
+    r"""The expected squared error of a linear net (P = 0) on this task: over all its sequences, with no sampling.
+
+    Such a net is y = sum_t (a_t x_t + c_t m_t) + k. With v = Var x_t = 1/12 and p_t the probability of a mark its error
+    is `adding_floor` plus three squares: v sum_t (a_t - p_t)^2, Var(sum_t c_t m_t) and the square of the mean error.
+    So no rounding takes it below the floor, while on a finite test set a net may be above or below.
+
+    Proof. Let x_t = 1/2 + xi_t. The error is sum_t (a_t - m_t) xi_t, of variance v sum_t (a_t^2 - 2 a_t p_t + p_t) =
+    v sum_t [(a_t - p_t)^2 + p_t (1 - p_t)], plus what only the marks decide, with which it is uncorrelated: there
+    are always two marks, so that is a constant plus sum_t c_t m_t.
+
+    Raises:
+        ValueError: P > 0, or not two inputs and one output.
+    """
+    if (net.nonlinear_size, net.input_size, net.output_size) != (0, 2, 1):
+        raise ValueError("a net with P = 0, two inputs and one output is needed")
+    J, C, h, D, b = (x.detach().double().cpu() for x in (net.jacobian([]), net.C, net.h, net.D, net.b))
+    T, row, weights, mean = task.length, D[0], [], b[0]
+    for _ in range(T + task.blank):  # row = D J^k, for the input k steps before the end
+        weights.append(row @ C)
+        mean, row = mean + row @ h, row @ J
+    a, c = torch.stack(weights).flip(0)[:T].T
+    p = mark_probabilities(T, task.marks)
+    mean = mean + (a.sum() - 2) / 2 + p @ c
+    half, second = c[: T // 2], c[T // 2 :]
+    if task.marks == "halves":
+        varied = half.var(unbiased=False) + second.var(unbiased=False)
+    else:  # two of n numbers, drawn without replacement
+        varied = 2 * half.var(unbiased=False) * (len(half) - 2) / (len(half) - 1)
+    squares = ((a - p).square().sum() / 12, varied, mean.square())
+    return adding_floor(T, task.marks) + float(sum(squares))
 
 
 def exact_adding() -> ALRNN:
