@@ -1,7 +1,8 @@
 """What a linear network (P = 0) can reach at best, and networks built by hand that solve a task exactly.
 
 Unrolled from z_0 = 0, a net with P = 0 is an affine map of its inputs, y_T = const + sum_t D W^{T-t} C s_t, whatever M
-is. So each floor below is a statement about affine maps; with M >= T every affine map is also some linear net.
+is. So each floor below is a statement about affine maps. Conversely, with M >= T every affine map of the inputs to one
+number at one step is some linear net; K numbers need up to K T units, and answers at several steps share their weights.
 """
 
 # ruff: noqa: F403
