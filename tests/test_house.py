@@ -76,7 +76,7 @@ def test_a_room_can_be_read_in_one_sitting(path: Path) -> None:
 
 def test_the_library_stays_small() -> None:
     """A bound that new wings may raise, with a reason; rooms made simpler bring it down."""
-    assert sum(len(code_lines(path.read_text("utf-8"))) for path in MODULES) <= 6000
+    assert sum(len(code_lines(path.read_text("utf-8"))) for path in MODULES) <= 6100
 
 
 def content(svg: ET.Element) -> tuple[dict[str, list[str]], set[tuple[str, str]], str]:
