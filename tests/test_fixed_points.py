@@ -300,6 +300,16 @@ def integrator(value, drive, rest=0.5, S=None):
     return build(S @ np.diag([value, rest]) @ np.linalg.inv(S), 0, S @ np.array([drive, 1.0]))
 
 
+@pytest.mark.parametrize("leak", [1.2e-9, 1.5e-9, 3e-9])
+def test_a_leak_near_the_tolerance_is_a_point(leak):
+    """Too ill-conditioned to be trusted at once, yet with no direction along which it is a line."""
+    net = build([[1 - leak, 0.0], [0.0, 0.5]], P=1, h=[0.0, 1.0])
+    virtual, real = sorted(rg.fixed_points(net), key=lambda p: p.real)
+    assert (virtual.real, real.real, real.stable) == (False, True, True)
+    np.testing.assert_allclose([virtual.z, real.z], [[0, 1], [0, 2]], atol=1e-6)
+    assert real.marginal.shape[1] == 0 and not any(c.real for c in rg.cycles(net, 2))
+
+
 def test_an_integrator_that_leaks_is_a_point_and_slow_makes_it_a_line():
     S = np.array([[1.0, 0.4], [-0.3, 1.0]])
     net = integrator(0.999, 0.002, S=S)

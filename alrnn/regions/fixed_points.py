@@ -207,7 +207,7 @@ def _family(linear: np.ndarray, offset: np.ndarray, bits: np.ndarray, tolerance:
     nearest = nearest + basis @ (Vt[~null].T @ (goal[~null] / size[~null]))
     marginal = basis @ Vt[null].T
     nearest = nearest - marginal @ (marginal.T @ nearest)  # to the origin, of all nearest + marginal a
-    slope = (linear[:-1, M - P :] @ marginal).reshape(-1, marginal.shape[1])
+    slope = (linear[:-1, M - P :] @ marginal).reshape(bits.size, marginal.shape[1])  # (k P, m), and m may be 0
     level = (linear[:-1, M - P :] @ nearest + offset[:-1, M - P :]).ravel()
     on, margin = bits.ravel() == 1, tolerance * _scale(linear[:-1] @ nearest + offset[:-1])
     inside = _inside(slope, level, on, margin)

@@ -76,13 +76,14 @@ class ModalityLimits:
 def two_modality_limits(magnitudes: Sequence[float], noise: float = 0.0, angles: int = 720) -> ModalityLimits:
     r"""Two modalities: 3/4 for the linear optimum without noise, whatever the coherences; less with noise.
 
-    Assumes coherences X_1, X_2 independent, each one of K equally likely magnitudes with a fair sign, a fair context c,
-    the class sign(X_c), and streams seen as x_i = X_i + noise * N(0, 1): the mean over a trial, whose noise is the
-    task's divided by sqrt(length). For uniform coherences pass a fine grid (`affine` then belongs to the grid).
+    Assumes coherences X_1, X_2 independent and of one law, each one of K equally likely magnitudes with a fair sign, a
+    fair context c, the class sign(X_c), and streams seen as x_i = X_i + noise * N(0, 1): the mean over a trial, whose
+    noise is the task's divided by sqrt(length). For uniform coherences pass a fine grid (`affine` belongs to the grid).
 
     Convex losses: exchanging the streams together with the contexts, or flipping both streams, maps the task onto
     itself, so by convexity an optimal affine score has equal weights on x_1 and x_2 and no bias in either context:
-    f = x_1 + x_2. Right where the stream that counts is the larger, a coin flip where it is the smaller: 3/4.
+    f = x_1 + x_2, up to a factor; if the loss is strictly convex, no other is optimal. Right where the stream that
+    counts is the larger, a coin flip where it is the smaller: 3/4.
 
     Any affine score: a x_1 + b x_2 + t_c. At most 7/8: with g >= h its signs in the two contexts the accuracy is
     1/2 + E[g sign X_1 + h sign X_2] / 4, where the expectation is at most 2 if the signs of X agree and on average at

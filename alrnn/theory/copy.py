@@ -108,7 +108,7 @@ def variable_copy_limits(symbols: int = 5, window: int = 50, alphabet: int = 4) 
     """Accuracy of `variable_copy_decoder`, over all alphabet^symbols sequences and all cue times; no sampling.
 
     Among tied symbols the first of the alphabet is said, as argmax does. The accuracy per symbol does not depend on
-    it, that of whole sequences does.
+    it, that of whole sequences does. No limit on accuracy: that is `linear_copy_accuracy`.
 
     Raises:
         ValueError: more than a million sequences.
