@@ -13,6 +13,7 @@ from scipy.stats import norm
 from alrnn import ALRNN, regions, tasks, theory
 
 GATES, NUMBERS, BITS = theory.copy_by_gates, theory.copy_by_numbers, theory.copy_by_bits
+TENTS = theory.copy_by_tents
 
 
 def gen(seed):
@@ -42,6 +43,10 @@ def right(net, task, n=300, seed=0):
         (BITS, 24, 26, 30, 4, 6),
         (BITS, 12, 14, 30, 8, 9),
         (BITS, 12, 14, 30, 6, 9),
+        (TENTS, 2, 3, 9, 4, 2),
+        (TENTS, 5, 50, 50, 4, 2),
+        (TENTS, 7, 43, 5, 6, 3),
+        (TENTS, 14, 14 * 13 + 1, 3, 2, 1),
     ],
 )
 def test_few_units_solve_variable_copy(make, symbols, delay, window, alphabet, P):
@@ -92,12 +97,36 @@ def test_gates_do_not_depend_on_the_symbols_and_numbers_do(S, K):
     assert words(NUMBERS(S, K), task, 2 * S + 4) > 1 and words(BITS(S, K), task, 2 * S + 4) > 1
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 6), st.integers(1, 40), st.integers(1, 20), st.integers(2, 9), st.integers(0, 10**6))
+def test_tents_of_any_size(symbols, more, window, alphabet, seed):
+    net = TENTS(symbols, alphabet)
+    assert net.nonlinear_size == int(alphabet - 1).bit_length()
+    assert right(net, tasks.VariableCopy(symbols, symbols * (symbols - 1) + more, window, alphabet), 10, seed) == 1
+
+
+@pytest.mark.parametrize("S", [3, 4, 6, 9])
+def test_one_unit_recalls_every_sequence_of_two_letters(S):
+    """All 2^S of them; each has its own word of regions. One step of delay less, and some are lost."""
+    task, net = tasks.VariableCopy(S, S * (S - 1) + 1, 3, 2), TENTS(S, 2)
+    assert net.nonlinear_size == 1
+    for cue in range(S * S + 1, S * S + 4):
+        symbols, s = theory.copy_trials(task, cue)
+        assert torch.equal(net(s)[0][:, cue + 1 : cue + 1 + S].argmax(-1), symbols)
+        assert theory.region_words(net, task, cue) == 2**S
+    assert right(net, tasks.VariableCopy(S, S * (S - 1), 1, 2)) < 1
+    assert right(regions.linearise(net, 0), task) < 0.6
+
+
 def test_numbers_need_precision():
     with pytest.raises(ValueError, match="25 digits to the base 4 do not fit"):
         BITS(25)
     with pytest.raises(ValueError, match="17 digits to the base 8 do not fit"):
         NUMBERS(17)
-    for make, least in ((GATES, 1), (NUMBERS, 1), (BITS, 1)):
+    for make in (TENTS, lambda S: TENTS(S, 2)):
+        with pytest.raises(ValueError, match="symbols must be an integer from 2 to 48, got 49"):
+            make(49)
+    for make, least in ((GATES, 1), (NUMBERS, 1), (BITS, 1), (TENTS, 2)):
         with pytest.raises(ValueError, match="symbols"):
             make(least - 1)
         with pytest.raises(ValueError, match="alphabet"):

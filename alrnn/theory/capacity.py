@@ -17,7 +17,8 @@ from ..nets import ALRNN
 from .affine import _clock, _net, _units
 from .copy import exact_variable_copy, recall_probabilities
 
-__all__ = ["copy_by_bits", "copy_by_gates", "copy_by_numbers", "exact_parity", "linear_copy", "linear_copy_accuracy"]
+__all__ = ["copy_by_bits", "copy_by_gates", "copy_by_numbers", "copy_by_tents", "exact_parity", "linear_copy"]
+__all__ += ["linear_copy_accuracy"]
 
 
 copy_by_gates = exact_variable_copy  # the name of that net among those below
@@ -52,6 +53,55 @@ def copy_by_bits(symbols: int = 5, alphabet: int = 4) -> ALRNN:
     bit = (torch.arange(K) >> torch.arange(math.ceil(math.log2(K)))[:, None] & 1).double()  # (n, K)
     sign = 2 * bit.T - 1
     return _by_digits(S, bit, base=4, readout=sign, bias=-0.67 * sign.sum(1))
+
+
+def copy_by_tents(symbols: int = 5, alphabet: int = 4) -> ALRNN:
+    """P = ceil(log2 alphabet), for any number S of symbols, at any delay above S (S - 1): one tent map for each bit.
+
+    Of two letters it is P = 1, the least there is. Let x' = 1 - 2 |x|: the signs of x, x', x'', ... can be any sequence
+    of signs whatever, and one x in (-1, 1) stands for all that are to come. As |x| = (1 - x') / 2, it is found from the
+    last to the first: x = s (1 - x') / 2 with its sign s. For both ways one kink a step is enough, and the same one.
+    Scaled by a power of two that changes with each step, memory is one integrator Y, from which twice the gate's output
+    is taken:
+
+        writing  Y' = Y - 2 r + 2^n, r = max(Y - 2^n (1 - bit), 0), for the symbol that is the n-th from behind;
+        reading  Z' = Z - 2 q + 2^(S - 2 - i), q = max(Z, 0), and the sign of Z is the i-th bit.
+
+    Symbols come from delay lines, with a tap for each; between two of them S - 1 steps pass, so that no other symbol is
+    at a tap. All sums are exact in float64.
+
+    Raises:
+        ValueError: more than 48 symbols, which do not fit, fewer than two, or fewer than two letters.
+    """
+    S, K = integer("symbols", symbols, 2, 48), integer("alphabet", alphabet, 2)
+    n = math.ceil(math.log2(K))
+    bit = (torch.arange(K) >> torch.arange(n)[:, None] & 1).double()  # (n, K)
+    power, big, L = 2.0 ** torch.arange(S, dtype=torch.float64), 2.0 ** (S + 2), S - 1
+    write = S + L * torch.arange(S)  # steps at which the gates open
+    M, u = _units(one=1, pulse=int(write[-1]), q=S + 1, x=n * (L * S + 1), m=n, late=n * S, v=n)
+    W, C = torch.zeros(M, M, dtype=torch.float64), torch.zeros(M, K + 1, dtype=torch.float64)
+    h, D = torch.zeros(M, dtype=torch.float64), torch.zeros(K, M, dtype=torch.float64)
+    _clock(W, h, u["one"], u["pulse"])
+    q, C[u["q"][0], -1] = u["q"], 1
+    W[q[1:], q[:-1]] = 1
+    sign = 2 * bit.T - 1  # of each letter, for each number
+    for a, (x, late) in enumerate(zip(u["x"].view(n, -1), u["late"].view(n, S), strict=True)):
+        m, v = u["m"][a], u["v"][a]
+        C[x[0], :-1] = bit[a]
+        W[x[1:], x[:-1]] = W[late[1:], late[:-1]] = W[m, m] = W[late[0], v] = W[v, m] = 1
+        W[m, u["pulse"][0]] = 0.5
+        W[m, u["pulse"][write - 1]] += power
+        W[m, late[-1]] = W[v, v] = -2
+        W[v, late] = -2
+        tap = power.clone()
+        tap[-1] *= -1  # the first symbol is written upside down: then m - 2^(S - 1) has its sign
+        W[v, x[:: L + 1][:S]] = tap
+        h[v], W[v, u["pulse"][write - 1]] = -big, big - tap.clamp(min=0)
+        C[v, -1], W[v, q[: S - 1]] = big - power[-1], big - power[: S - 1].flip(0)
+        D += sign[:, a : a + 1] * torch.zeros(M, dtype=torch.float64).index_fill(0, m, 1.0)
+        D[:, late[1:]] = -2 * sign[:, a : a + 1]
+    D[:, q[1:]] = -sign.sum(1, keepdim=True) * power.flip(0)
+    return _net(P=n, W=W, C=C, h=h, D=D)
 
 
 def _by_digits(S: int, digits: Tensor, base: int, readout: Tensor, bias: Tensor) -> ALRNN:
