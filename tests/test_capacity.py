@@ -272,6 +272,16 @@ def test_noise_ends_numbers_long_before_gates(S):
     assert theory.noisy_accuracy(GATES(S).float(), task, 0.0, 100) == 1
 
 
+def test_tents_lose_with_each_symbol_but_not_with_each_step():
+    for delay in (7, 40):
+        task = tasks.VariableCopy(3, delay, 1, 2)
+        assert theory.noisy_accuracy(TENTS(3, 2), task, 1e-4, 100) == 1
+        assert theory.noisy_accuracy(TENTS(3, 2), task, 0.1, 100) < 0.7
+    task = tasks.VariableCopy(10, 91, 1, 2)
+    assert theory.noisy_accuracy(TENTS(10, 2), task, 1e-8, 100) == 1
+    assert theory.noisy_accuracy(TENTS(10, 2), task, 1e-3, 100) < 0.7
+
+
 # Sums over steps: the score of a trial, or its class as -1 or 1, from its inputs alone.
 
 

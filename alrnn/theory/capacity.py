@@ -1,8 +1,9 @@
 """How few PWL units suffice, whatever training finds: nets for variable copy and parity, and what no linear net can do.
 
 Two ways to compute with regions. As gates, regions depend on time and cue and not on what is said: S - 1 units hold and
-release S symbols. As data, regions depend on the symbols: then the number of units need not grow with S at all, at the
-price of precision. A symbol is a number k < K = alphabet, and logits are those of `exact_fixed_copy`.
+release S symbols. As data, regions depend on the symbols: then the number of units need not grow with S at all (one for
+two letters is enough, `copy_by_tents`), at the price of precision. A symbol is a number k < K = alphabet, and logits
+are those of `exact_fixed_copy`, or sums over bits.
 """
 
 from __future__ import annotations
