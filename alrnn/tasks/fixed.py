@@ -14,7 +14,7 @@ from .base import Batch, Recorded, Task
 DRAWN = 3_500_000_000  # plus `seed`: above all other streams, and below 2^32
 
 
-class Fixed(Recorded):
+class Fixed(Task):
     """Another task, of whose training trials there are only so many, the same for all nets; held out as ever.
 
     Batches are drawn from them with replacement. Loss, scores and names are the other task's.
@@ -24,7 +24,7 @@ class Fixed(Recorded):
     """
 
     def __init__(self, task: Task, trials: int = 1000, seed: int = 0):
-        if not isinstance(task, Task) or isinstance(task, Recorded):
+        if not isinstance(task, Task) or isinstance(task, Recorded | Fixed):
             raise TypeError(f"task must be one that draws its trials, got {type(task).__name__}")
         self.task, self.trials, self.seed = task, integer("trials", trials, 1), integer("seed", seed, 0, 500_000_000)
         for name in inspect.get_annotations(Task):
@@ -35,6 +35,10 @@ class Fixed(Recorded):
     def settings(self) -> dict[str, Any]:
         """Those of the task, and how many trials there are."""
         return {**self.task.settings(), "trials": self.trials, "seed": self.seed}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the trials: they are drawn again where they are needed."""
+        return {name: x for name, x in vars(self).items() if name != "drawn"}
 
     @cached_property
     def drawn(self) -> Batch:
