@@ -101,17 +101,17 @@ def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
     for entry in shared["runs"]:
         task, start, fit = (shared.get(part, {}) | entry.get(part, {}) for part in ("task", "start", "fit"))
         key, M = str(task), entry.get("M", entry["sizes"][-1])
-        trials = task.pop("trials", None)
-        made[key] = made.get(key) or getattr(tasks, task.pop("name"))(**task)
-        if trials and not isinstance(made[key], tasks.Fixed):
-            made[key] = tasks.Fixed(made[key], trials)
+        if key not in made:
+            trials = task.pop("trials", None)
+            made[key] = getattr(tasks, task.pop("name"))(**task)
+            made[key] = tasks.Fixed(made[key], trials) if trials else made[key]
         if waves := start.pop("waves", None):
             start["angles"] = image_angles(waves, M // 2)
         init = Init(**start)
         yield Experiment(made[key], M, entry["sizes"], init, fit=fit)
-        for other in entry.get("full", [{"pwl": 0.0}]):
+        for other in (shared | entry).get("full", [{"pwl": 0.0}]):
             yield Experiment(made[key], M, [M], replace(init, **other), fit=fit)
-        yield Experiment(made[key], M, models=entry.get("models", tuple(MODELS)), fit=fit)
+        yield Experiment(made[key], M, models=(shared | entry).get("models", tuple(MODELS)), fit=fit)
 
 
 _CATALOGUE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
