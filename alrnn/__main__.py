@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     other = sweep.add_argument_group("settings instead of the experiment's own; all combinations, if there are several")
     for name, kind, what in SETTINGS:
         other.add_argument(f"--{name}", type=kind, nargs="+", help=what)
+    other.add_argument("--rates", type=float, nargs="+", default=[1.0], help="so many times the learning rate")
     where = sweep.add_argument_group("where to train")
     where.add_argument("--jobs", type=int, default=1, help="processes of this machine (default 1)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, such as tcp://host:8786, instead of --jobs")
@@ -70,7 +71,7 @@ def shard(text: str) -> tuple[int, int]:
 def run_sweep(given: argparse.Namespace) -> None:
     """Train what the table lacks, with the experiment's own settings but for those given."""
     own = {name: values for name, *_ in SETTINGS if (values := getattr(given, name)) is not None}
-    chosen = list(experiments.variants(experiments.EXPERIMENTS[given.task](), **own))
+    chosen = list(experiments.variants(experiments.EXPERIMENTS[given.task](), rates=given.rates, **own))
     if given.P is not None:
         chosen = [e.with_sizes(given.P) for e in chosen]
     seeds = experiments.SEEDS.get(given.task, 10) if given.seeds is None else given.seeds

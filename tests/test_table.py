@@ -142,6 +142,8 @@ def test_variants_are_all_combinations(tmp_path):
     )
     assert {tuple(e.sizes) for e in chosen if e.M == 4} == {(0, 2)} and all(e.init.pwl == 1 for e in chosen)
     assert list(variants([NETS])) != [] and next(variants([NETS])).settings(2, 0) == NETS.settings(2, 0)
+    times = variants([NETS, replace(NETS, fit={"lr": 0.1})], rates=[0.25, 1, 4])
+    assert [e.fit.get("lr") for e in times] == [0.25 * 0.01, 0.01, 4 * 0.01, 0.25 * 0.1, 0.1, 4 * 0.1]
     table = run(variants(SMALL, init=["slow", "paper"], tau=[0.0, 1.0]), tmp_path / "table.csv", seeds=1)
     assert (table.model != "alrnn").sum() == 2 * 3  # baselines have neither, and are trained once
     assert len(whole(table[table.model == "alrnn"])) == 4 * 4
@@ -152,6 +154,8 @@ def test_settings_on_the_command_line(monkeypatch, capsys):
     monkeypatch.setattr(experiments, "run", lambda *arguments: asked.append(arguments) or [])
     line = "sweep adding --out x.csv --lr 0.1 0.01 --M 5 6 --steps 3 --init slow --clip 1 --tau 0 1 --shard 2/5"
     main(line.split())
+    main("sweep adding --out x.csv --rates 0.25 4".split())
+    assert {e.fit["lr"] for e in asked.pop()[0]} == {0.25 * 5e-3, 4 * 5e-3}
     (chosen, *_, executor, batch, part), *_ = asked
     own = list(EXPERIMENTS["adding"]())
     assert len(chosen) == 8 * len(own) and (executor, batch, part) == (None, 40, (2, 5))

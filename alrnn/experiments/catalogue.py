@@ -17,6 +17,7 @@ from .. import tasks
 from ..nets import ALRNN, GRU, LSTM, RNN, Init, Net
 from ..nets.torch_nets import TorchNet, equal_size
 from ..sweep import describe, run
+from ..train.settings import DEFAULTS
 
 MODELS: dict[str, type[TorchNet]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
@@ -68,14 +69,24 @@ class Experiment:
 
 
 def variants(
-    experiments: Iterable[Experiment], M: Sequence[int] = (), init: Sequence[str] = (), **fit: Sequence[Any]
+    experiments: Iterable[Experiment],
+    M: Sequence[int] = (),
+    init: Sequence[str] = (),
+    rates: Sequence[float] = (1.0,),
+    **fit: Sequence[Any],
 ) -> Iterator[Experiment]:
-    """Each experiment with each of these M, kinds of start and settings of `alrnn.fit`; by default with its own."""
+    """Each experiment with each of these M, kinds of start and settings of `alrnn.fit`; by default with its own.
+
+    The learning rate, its own or a given one, is taken these `rates` times.
+    """
     for e in experiments:
         own = vars(e.init) | {"angles": None, "opposite": None}
         starts = [Init(**own | {"kind": kind}) for kind in init] or [e.init]
-        for m, start, *values in itertools.product(M or [e.M], starts, *fit.values()):
-            yield replace(e.with_M(m), init=start, fit=e.fit | dict(zip(fit, values, strict=True)))
+        for m, start, rate, *values in itertools.product(M or [e.M], starts, rates, *fit.values()):
+            settings = e.fit | dict(zip(fit, values, strict=True))
+            if rate != 1:
+                settings["lr"] = rate * settings.get("lr", DEFAULTS["lr"])
+            yield replace(e.with_M(m), init=start, fit=settings)
 
 
 def image_angles(size: int, count: int) -> tuple[float, ...]:
