@@ -32,7 +32,7 @@
   const VIEW = 3; // from the middle of the drawing to its edge
   const PRESETS = {
     "comes to rest": { below: 0.5, above: 0.5, h: 0.5, z: -2 },
-    "swings to and fro": { below: 0.9, above: -1.1, h: 1, z: -2 },
+    "swings to and fro": { below: 0.5, above: -1.5, h: 1, z: -2 },
     "never repeats": { below: 0.9, above: -2.2, h: 1, z: 0.2 },
     "stays or runs away": { below: 0.5, above: 1.5, h: -0.5, z: 0.9 },
   };
@@ -58,7 +58,7 @@
       wanders: "the state neither rests nor grows, and repeats nothing within 24 steps",
     };
     const named = points.map((p) => `${p.bit ? "above" : "below"} zero, at ${show(p.z)}: ${p.real ? `real and ${p.stable ? "stable" : "unstable"}` : "virtual"}`);
-    return `From ${show(Number(input("z").value))} ${words[end.kind]}. Fixed points ${named.join("; ") || "none"}.`;
+    return `From ${show(Number(input("z").value))} ${words[end.kind]}. Crossings: ${named.join("; ") || "none"}.`;
   }
 
   function draw() {
