@@ -253,3 +253,67 @@ def test_the_live_network(reader: Callable[..., Visit]) -> None:
             assert not re.search("NaN|undefined|Infinity", page.locator("#live").inner_html()), (option, value)
     assert not visit.troubles
     page.close()
+
+
+@pytest.mark.parametrize("width", [1300, 390])
+def test_the_adder(width: int, reader: Callable[..., Visit]) -> None:
+    """A click or a key marks another number; the gate's answer follows and the linear one stays, in words, too."""
+    visit = reader("intro", "light", width)
+    page, said = visit.page, visit.page.locator(".adder-say")
+    box = page.locator("#adder svg").bounding_box()
+    assert box and box["y"] + box["height"] < (900 if width > 1000 else 1000), "the first picture is in the first view"
+    linear = page.locator(".adder-say .adder-p0").inner_text()
+    first = page.locator(".adder-say .adder-p1").inner_text()
+    page.locator('#adder [data-t="4"]').click()
+    expect(page.locator('#adder [data-t="4"]')).to_have_attribute("aria-pressed", "true")
+    second = page.locator(".adder-say .adder-p1").inner_text()
+    page.locator('#adder [data-t="8"]').focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator('#adder [data-t="9"]')).to_be_focused()
+    expect(said).to_contain_text("It has not moved once, whatever you marked")
+    assert len({first, second, page.locator(".adder-say .adder-p1").inner_text()}) == 3
+    assert page.locator(".adder-say .adder-p0").inner_text() == linear
+    assert linear in (page.locator("#adder svg").get_attribute("aria-label") or "")
+    assert not visit.troubles
+    page.close()
+
+
+def test_the_cobweb(reader: Callable[..., Visit]) -> None:
+    """Its buttons and sliders change the drawing, the words and the text for those who do not see it."""
+    visit = reader("foundations/almost-linear", "light", 390)
+    page, said = visit.page, visit.page.locator(".cobweb-say")
+    expect(said).to_contain_text("comes to rest at 1.00")
+    for button, words in (
+        ("swings", "cycle of 2 steps"),
+        ("never repeats", "repeats nothing"),
+        ("stays or", "comes to rest"),
+    ):
+        page.get_by_role("button", name=button).click()
+        expect(said).to_contain_text(words)
+        assert words in (page.locator("#cobweb svg").first.get_attribute("aria-label") or "")
+    page.locator('#cobweb [name="z"]').focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    expect(said).to_contain_text("grows without bound")
+    assert not re.search("NaN|undefined|Infinity", page.locator("#cobweb").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
+FOUNDATIONS = ["intro", *(page for page in TOC if page.startswith("foundations/") and page != "foundations/capacity")]
+
+
+@pytest.mark.parametrize("page", FOUNDATIONS)
+def test_fits_a_phone(page: str, reader: Callable[..., Visit]) -> None:
+    """Tables are no wider than the column, and no figure is shrunk so far that its lettering cannot be read."""
+    visit = reader(page, "light", 390)
+    wide = """[...document.querySelectorAll("main .cell_output table")].filter(t => t.checkVisibility() &&
+      t.getBoundingClientRect().width > t.closest("article").getBoundingClientRect().width + 1)
+      .map(t => t.innerText.slice(0, 80))"""
+    assert visit.page.evaluate(wide) == []
+    sizes = "i => [i.width, parseFloat(i.style.maxWidth) || 0, i.alt]"
+    drawn = f"[...document.querySelectorAll('main figure img')].map({sizes})"
+    for width, full, alt in visit.page.evaluate(drawn):  # lettering of 10 points is 14 pixels high in full size
+        assert not full or 13.9 * width / full >= 9, alt[:80]
+    visit.page.close()

@@ -3,6 +3,7 @@ r"""The book's own Sphinx extension, named in _config.yml: what every page of th
 - The scripts that draw math and move sliders, copied out of tools/web/node_modules: no page asks another host.
 - A description, from the page's first lines, and the picture that goes with a link to it.
 - Displayed formulas reach MathJax as they stand in the notebook; Sphinx would wrap a matrix so that \tag fails in it.
+- Links to the glossary: a term that a page sets in italics or bold, the first time it does.
 - The directive `status`: a table of when each notebook ran, for how long and on what.
 """
 
@@ -19,6 +20,7 @@ import check_links
 from docutils import nodes
 from docutils.statemachine import StringList
 from PIL import Image, ImageDraw, ImageFont
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
@@ -123,6 +125,31 @@ def keep_formulas(app: Sphinx, doctree: nodes.document) -> None:
             block["nowrap"] = True
 
 
+def terms(glossary: str) -> dict[str, str]:
+    """Names by which a term may be called -> the term, from the glossary's source."""
+    lines = re.findall(r"^(?=\w)(.+)$", glossary.split("```{glossary}")[1].split("```")[0], re.MULTILINE)
+    names = {part.strip(): line for line in lines for part in line.split(",") if not part.startswith(" real")}
+    return {name.lower(): line for name, line in [*names.items(), *zip(lines, lines, strict=True)]}
+
+
+def link_terms(app: Sphinx, doctree: nodes.document) -> None:
+    """Where a page first sets a term in italics or bold it explains the term, and there it links to the glossary."""
+    page, linked = app.env.docname, set()
+    if page == "glossary":
+        return
+    known = terms(Path(app.srcdir, "glossary.md").read_text("utf-8"))
+    for node in list(doctree.findall(lambda node: isinstance(node, (nodes.emphasis, nodes.strong)))):
+        words = node.astext().lower().rstrip(".:")
+        term = known.get(words) or known.get(words.removesuffix("s"))
+        inside = node.parent
+        while inside is not None and not isinstance(inside, (nodes.title, nodes.reference)):
+            inside = inside.parent
+        if term and term not in linked and inside is None:
+            linked.add(term)
+            target = {"refdomain": "std", "reftype": "term", "reftarget": term, "refexplicit": True, "refwarn": True}
+            node.replace_self(pending_xref("", node.deepcopy(), refdoc=page, **target))
+
+
 class Status(SphinxDirective):
     """A table of executed/status.json, which tools/execute.py writes."""
 
@@ -146,6 +173,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("status", Status)
     app.connect("config-inited", set_address)
     app.connect("doctree-read", keep_formulas)
+    app.connect("doctree-read", link_terms)
     app.connect("html-page-context", add_description)
     app.connect("build-finished", draw_card)
     app.connect("build-finished", copy_scripts)

