@@ -253,3 +253,65 @@ def test_the_live_network(reader: Callable[..., Visit]) -> None:
             assert not re.search("NaN|undefined|Infinity", page.locator("#live").inner_html()), (option, value)
     assert not visit.troubles
     page.close()
+
+
+def test_training_in_the_page(reader: Callable[..., Visit]) -> None:
+    """A recorded run at first; a small run of one's own that is paused and goes on, a net that is opened, a reset."""
+    visit = reader("train-here", "light", 390)
+    page, status = visit.page, visit.page.locator("#train .status")
+    expect(status).to_contain_text("15 nets, 1,000 steps")
+    expect(status).to_contain_text("P = 0: 0 of 5")
+    for name, value in (("steps", "400"), ("T", "16"), ("seeds", "2"), ("M", "8")):
+        page.locator(f'#train [name="{name}"]').fill(value)
+    page.get_by_role("button", name="Train", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Pause").click()
+    expect(status).to_contain_text("Paused after")
+    page.get_by_role("button", name="Go on").click()
+    expect(status).to_contain_text("6 nets, 400 steps", timeout=60_000)
+    expect(status).to_contain_text("in your browser")
+    first = page.locator("#train tbody").inner_text()
+    page.get_by_role("button", name="P = 4, seed 1").click()
+    told = page.locator("#train .told")
+    expect(told).to_contain_text("regions are used")
+    before = told.inner_text()
+    page.get_by_role("button", name="Another trial").click()
+    expect(told).not_to_have_text(before)
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(status).to_contain_text("in your browser", timeout=60_000)
+    assert page.locator("#train tbody").inner_text() == first, "the same settings, the same curves"
+    for task in ("inversion", "copy"):
+        page.select_option('#train [name="task"]', task)
+        for name, value in (("steps", "100"), ("seeds", "1"), ("M", "8")):
+            page.locator(f'#train [name="{name}"]').fill(value)
+        page.get_by_role("button", name="Train", exact=True).click()
+        expect(status).to_contain_text("3 nets, 100 steps", timeout=60_000)
+        page.locator("#train tbody button").last.click()
+        expect(told).to_contain_text("right is")
+        assert not re.search("NaN|undefined|Infinity", page.locator("#train").inner_html()), task
+    page.get_by_role("button", name="Reset").click()
+    expect(status).to_contain_text("A recorded run")
+    assert not visit.troubles
+    page.close()
+
+
+def test_without_simd_there_is_a_recorded_run(browser: Browser, site: str) -> None:
+    context = browser.new_context()
+    context.add_init_script("WebAssembly.validate = () => false")
+    page = context.new_page()
+    page.goto(f"{site}/train-here.html")
+    expect(page.locator("#train .able")).to_be_visible()
+    expect(page.locator("#train .status")).to_contain_text("15 nets")
+    expect(page.get_by_role("button", name="Train", exact=True)).to_be_disabled()
+    page.get_by_role("button", name="P = 1, seed 0").click()
+    expect(page.locator("#train .told")).to_contain_text("right is")
+    context.close()
+
+
+def test_training_works_from_files(browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((HTML / "train-here.html").as_uri())
+    page.locator('#train [name="steps"]').fill("100")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.locator("#train .status")).to_contain_text("15 nets, 100 steps", timeout=60_000)
+    page.close()
