@@ -315,3 +315,68 @@ def test_training_works_from_files(browser: Browser) -> None:
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.locator("#train .status")).to_contain_text("15 nets, 100 steps", timeout=60_000)
     page.close()
+
+
+def test_trained_nets_on_the_readers_input(reader: Callable[..., Visit]) -> None:
+    """Trials are set and gone through by keyboard; the exact net makes no error; nothing is NaN."""
+    visit = reader("trained", "light", 390)
+    page = visit.page
+    adding, inversion = (page.locator(f"#hands-{name}") for name in ("adding", "inversion"))
+    expect(adding.locator(".status")).to_contain_text("Right is 1.150.")
+    adding.locator('[name="first"]').fill("20")
+    adding.locator('[name="one"]').focus()
+    page.keyboard.press("End")
+    expect(adding.locator(".status")).to_contain_text("Right is 1.350.")
+    expect(adding.locator("tbody tr").nth(1)).to_contain_text("0.000")
+    adding.locator('[name="step"]').fill("20")
+    expect(adding.locator('[data-kind="exact"] .region')).to_contain_text("bit 1")
+    adding.locator('[name="second"]').fill("20")
+    adding.locator('[name="second"]').fill("80")
+    expect(adding.locator(".status")).to_contain_text("no such trial was in training")
+    for rule, plus in (("0", "20"), ("1", "20"), ("0", "3"), ("1", "0")):
+        inversion.locator(f'[name="rule"][value="{rule}"]').check()
+        inversion.locator('[name="plus"]').fill(plus)
+        expect(inversion.locator("tbody tr").nth(1)).to_contain_text("right")
+    assert not re.search("NaN|undefined|Infinity", page.locator("main").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
+def test_a_drawn_digit(reader: Callable[..., Visit]) -> None:
+    """A one, drawn by mouse and by keyboard; test digits; the dial, rows and lesions; an empty drawing is said to be one."""
+    visit = reader("trained", "light", 1300)
+    page, digits = visit.page, visit.page.locator("#hands-digits")
+    status, pad = digits.locator(".status"), digits.locator(".pad")
+    expect(status).to_contain_text("Nothing is drawn yet")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"]
+    page.mouse.move(x, y + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(x - 6, y + 0.8 * box["height"], steps=5)
+    page.mouse.up()
+    expect(status).to_contain_text("the net reads 1")
+    digits.get_by_role("button", name="Clear").click()
+    expect(status).to_contain_text("Nothing is drawn yet")
+    pad.focus()
+    page.keyboard.press("Space")
+    for _ in range(14):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(status).to_contain_text("the net reads 1")
+    digits.get_by_role("button", name="test digit 0").click()
+    expect(status).to_contain_text("the net reads 0")
+    digits.locator('[name="P"][value="5"]').check()
+    expect(digits.locator('[name="unit"]')).to_have_count(5)
+    digits.locator('[name="unit"]').first.uncheck()
+    expect(status).to_contain_text("With 1 unit off; intact it reads")
+    before = digits.locator(".plane").get_attribute("aria-label")
+    digits.locator('[name="row"]').fill("5")
+    expect(digits.locator(".bars")).to_have_attribute("aria-label", re.compile("After row 5"))
+    assert digits.locator(".plane").get_attribute("aria-label") != before
+    digits.locator('[name="P"][value="0"]').check()
+    expect(digits.locator(".units")).to_contain_text("With P = 0 there is none")
+    assert not re.search("NaN|undefined|Infinity", digits.inner_html())
+    assert not visit.troubles
+    page.close()

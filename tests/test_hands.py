@@ -1,4 +1,4 @@
-"""The scripts of `train-here`, run by node, against alrnn: kernel, training, samplers, floors, starts, eigenvalues."""
+"""The scripts of `train-here` and `trained`, run by node, against alrnn: kernel, training, samplers, floors, nets, digits."""
 
 import json
 import re
@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from test_live import node
 
 import alrnn
-from alrnn import ALRNN, regions, theory
+from alrnn import ALRNN, explore, regions, theory
 from alrnn.recurrence import reference
 from alrnn.tasks import Batch, Task
 from alrnn.train.settings import share
@@ -37,6 +38,7 @@ const empty = (task, T, B) => ({ s: new Float32Array(T * task.N * B), target: ne
   weight: new Float32Array(task.last(T) * B) });
 const ask = {
   nets: (name, ...given) => load("net")[name](...given),
+  mnist: (name, ...given) => load("mnist")[name](...given),
   facts: (name, T) => ({ ...tasks[name], T: tasks[name].length(T), last: tasks[name].last(T),
     floor: tasks[name].floor(T), silent: tasks[name].silent(T) }),
   sample(name, T, B, seed) {
@@ -401,8 +403,110 @@ def test_eigenvalues(js: Ask, matrix: np.ndarray) -> None:
     assert (np.diff(np.abs(found)) < 1e-12).all(), "the largest first"
 
 
-def test_the_page_loads_what_there_is() -> None:
-    page = (ROOT / "book" / "train-here.md").read_text("utf-8")
-    loaded = set(re.findall(r'(?:src|href)="hands/([^"]+)"', page))
-    built = {"kernel.js", "recorded.js"}
+# What `trained` shows.
+
+
+def exported(net: ALRNN, folder: Path) -> dict:
+    explore.export(folder / "nets.json", {"one": net}, label=torch.tensor([1, 2]), score=np.float64(0.5))
+    whole = json.loads((folder / "nets.json").read_text("utf-8"))
+    assert whole["label"] == [1, 2] and whole["score"] == 0.5
+    return whole["nets"]["one"]
+
+
+@pytest.mark.parametrize(("name", "exact"), [("adding", theory.exact_adding), ("inversion", theory.exact_inversion)])
+def test_exported_nets_answer_as_in_alrnn(js: Ask, tmp_path: Path, name: str, exact: Callable[[], ALRNN]) -> None:
+    """The exact net makes no error in the page; a net in float32 gives the same answers to 1e-5."""
+    T = 30 if name == "adding" else 31
+    task, batch = TASKS[name](T), TASKS[name](T).sample(20, torch.Generator().manual_seed(0))
+    trained = ALRNN(task.input_size, 12, 2, task.output_size, 3, alrnn.Init("slow", value=0.97, pwl=0.5, C=0.3))
+    for net in (exact(), trained):
+        given = exported(net, tmp_path)
+        z = [js("nets", "states", given, s.tolist())[-1] for s in batch.s.double()]
+        ours = torch.tensor([js("nets", "answer", given, last) for last in z]).view(20, 1, -1)
+        theirs = net.double()(batch.s.double())[0][:, -1:].detach()
+        assert torch.allclose(ours.double(), theirs, atol=1e-5 * max(1, float(theirs.abs().max())))
+        if net is not trained:
+            score = task.score(ours[None], batch).item()
+            assert score < 1e-10 if name == "adding" else score == 1
+
+
+def test_what_cannot_be_exported(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="'a' is RNN"):
+        explore.export(tmp_path / "x.json", {"a": alrnn.nets.RNN(1, 2, 1)})
+    with pytest.raises(TypeError, match="JSON"):
+        explore.export(tmp_path / "x.json", {}, what=object())
+    assert not list(tmp_path.iterdir())
+
+
+def test_lesions_on_the_page_silence_units(js: Ask, tmp_path: Path) -> None:
+    net = ALRNN(3, 6, 3, 2, 1, alrnn.Init("slow", value=0.8, pwl=0.3, W=0.2, C=1.0)).double()
+    net.A.data[3:] = 0.3
+    s = torch.randn(1, 20, 3, generator=torch.Generator().manual_seed(2)).double()
+    given = js("mnist", "lesioned", exported(net, tmp_path), [0])
+    ours = js("nets", "answer", given, js("nets", "states", given, s[0].tolist())[-1])
+    quiet = net.copy()
+    quiet.W.data[:, 3] = 0
+    assert ours == pytest.approx(quiet(s)[0][0, -1].tolist(), abs=1e-6)
+
+
+def digits() -> np.ndarray:
+    """One test digit of each class, (10, 28, 28), from 0 to 1."""
+    test = alrnn.tasks.SequentialMNIST(by="row").held_out("test")
+    first = [int(np.flatnonzero(test.info["label"] == c)[0]) for c in range(10)]
+    return test.s[first, :28].numpy().astype(float)
+
+
+def centred(js: Ask, ink: np.ndarray) -> np.ndarray:
+    return np.reshape(js("mnist", "centred", ink.ravel().tolist(), ink.shape[1], ink.shape[0]), (28, 28))
+
+
+def test_a_drawing_is_made_a_digit_as_mnist_has_it(js: Ask) -> None:
+    """MNIST's own digits, taken as drawings, come out as they are, wherever and however large they are drawn."""
+    for image in digits():
+        again = centred(js, image)
+        assert np.corrcoef(again.ravel(), image.ravel())[0, 1] > 0.9
+        large = np.kron(image, np.ones((5, 5)))
+        moved = np.roll(np.pad(large, 30), (20, -25), (0, 1))
+        assert np.allclose(centred(js, moved), centred(js, large))
+        assert np.corrcoef(centred(js, moved).ravel(), image.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("shape", [(40, 9), (9, 40), (60, 60), (1, 1), (3, 100)])
+def test_box_and_centre_of_mass(js: Ask, shape: tuple[int, int]) -> None:
+    """The longer side is 20, the shorter in proportion, and the centre of mass is in the middle as far as whole pixels go
+    and the box stays inside; all ink is kept, up to scale."""
+    g = np.random.default_rng(sum(shape))
+    ink = np.zeros((140, 140))
+    drawn = g.uniform(0.2, 1, shape) * (np.arange(shape[1]) < max(1, 0.7 * shape[1]) + g.integers(0, 2))
+    ink[13 : 13 + shape[0], 31 : 31 + shape[1]] = drawn
+    used = np.argwhere(ink > 0.05)
+    h, w = used.max(0) - used.min(0) + 1
+    image = centred(js, ink)
+    box = np.argwhere(image > 0)
+    assert max(np.ptp(box, axis=0) + 1) == 20
+    scale = 20 / max(h, w)
+    assert image.sum() == pytest.approx(ink.sum() * 20 * max(1, round(min(h, w) * scale)) / (h * w), rel=1e-6)
+    centre = ndimage.center_of_mass(image)
+    assert all(abs(c + 0.5 - 14) <= 0.5 + 1e-9 for c in centre) or (box.min() == 0 or box.max() == 27)
+
+
+def test_no_ink_is_no_digit(js: Ask) -> None:
+    assert js("mnist", "centred", [0.0] * 400, 20, 20) is None
+    image = np.arange(784.0).reshape(28, 28)
+    assert np.array_equal(js("mnist", "rows", image.ravel().tolist()), np.vstack([image, np.zeros(28)]))
+
+
+def test_the_pages_load_what_there_is() -> None:
+    loaded = set()
+    for page in ("train-here", "trained"):
+        text = (ROOT / "book" / f"{page}.md").read_text("utf-8")
+        loaded |= set(re.findall(r'(?:src|href)="hands/([^"]+)"', text))
+    built = {"kernel.js", "recorded.js", "nets-adding.js", "nets-context.js", "nets-smnist.js"}
     assert loaded - built == {path.name for path in FOLDER.iterdir()} and built <= loaded
+
+
+@pytest.mark.parametrize("name", ["adding", "context", "smnist"])
+def test_chapters_export_the_nets_that_the_page_shows(name: str) -> None:
+    """Under their own name, beside themselves: tools/execute.py carries it on."""
+    text = (ROOT / "book" / "tasks" / f"{name}.ipynb").read_text("utf-8")
+    assert text.count("explore.export(") == 1 and f'\\"{name}.json\\"' in text

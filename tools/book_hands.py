@@ -2,8 +2,9 @@
 
 - hands/kernel.js: alrnn/recurrence/kernel.c as WebAssembly, built from tools/wasm by the zig of the package ziglang.
 - hands/recorded.js: a run of the page's own scripts, by node, for browsers that cannot train.
+- hands/nets-NAME.js: the nets that the notebook NAME left beside itself when it was executed (alrnn.explore.export).
 
-Both are scripts, not data, so that the pages work from files, too.
+They are scripts, not data, so that the pages work from files, too.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ def build(app: Sphinx, exception: Exception | None) -> None:
     kernel = Path(app.doctreedir, "kernel.wasm")
     module = base64.b64encode(build_kernel(kernel)).decode()
     (folder / "kernel.js").write_text(f'const KERNEL = "{module}";\n', encoding="utf-8")
+    for path in Path(app.srcdir).rglob("*.json"):
+        text = json.dumps(json.loads(path.read_text("utf-8")), separators=(",", ":"))
+        (folder / f"nets-{path.stem}.js").write_text(f"NETS.{path.stem} = {text};\n", encoding="utf-8")
     (folder / "recorded.js").write_text(f"const RECORDED = {record(kernel, RECORD)};\n", encoding="utf-8")
 
 
