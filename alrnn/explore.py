@@ -1,5 +1,4 @@
-"""Sliders over figures rendered beforehand, which work where no kernel runs, so on the static site, too; and trained nets
-as a page can read them."""
+"""What works where no kernel runs, so on the static site, too: sliders over figures, and nets as a page reads them."""
 
 from __future__ import annotations
 
@@ -61,7 +60,7 @@ def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int =
 
 
 def export(path: str | PathLike, nets: Mapping[str, ALRNN], **facts: Any) -> None:
-    """Write trained nets as JSON, for a page that runs them in the reader's browser; the file appears whole or not at all.
+    """Write trained nets as JSON, for a page that runs them in the browser; the file appears whole or not at all.
 
     Under "nets", for each name, its sizes M, N, O, P, its seed, and its weights as lists, matrices row by row, to eight
     digits. facts: what else the page is to know; tensors and arrays as lists.

@@ -343,7 +343,7 @@ def test_trained_nets_on_the_readers_input(reader: Callable[..., Visit]) -> None
 
 
 def test_a_drawn_digit(reader: Callable[..., Visit]) -> None:
-    """A one, drawn by mouse and by keyboard; test digits; the dial, rows and lesions; an empty drawing is said to be one."""
+    """A one, drawn by mouse and by keyboard; test digits; the dial, rows and lesions; an empty drawing is named so."""
     visit = reader("trained", "light", 1300)
     page, digits = visit.page, visit.page.locator("#hands-digits")
     status, pad = digits.locator(".status"), digits.locator(".pad")

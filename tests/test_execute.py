@@ -86,8 +86,9 @@ def test_moving_bytes_from_one_file_to_the_next_is_a_change(root: Path) -> None:
 def test_one_execution_a_notebook(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Through the real nbmake: pass, fail, repair, repeat, delete."""
     alone = "import os, alrnn\nhome = os.path.dirname(alrnn.__file__)\n"
+    leaves = "open('one.json', 'w').write('{}')"
     alone += "assert home.endswith('wheel/alrnn') and 'data' in os.listdir(home)"
-    write_notebook(root / "book" / "one.ipynb", f"{alone}\nassert len(os.listdir()) == 1\nopen('one.json', 'w').write('{}')\nprint('seen')")
+    write_notebook(root / "book" / "one.ipynb", f"{alone}\nassert len(os.listdir()) == 1\n{leaves}\nprint('seen')")
     write_notebook(root / "book" / "part" / "two.ipynb", "assert False, 'broken'")
     executed = root / "executed" / "book"
 

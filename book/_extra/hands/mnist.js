@@ -1,5 +1,6 @@
 // From a drawing to a digit as MNIST has it: its box scaled to 20 x 20, without bending it, and laid into 28 x 28 so that the
-// centre of mass is in the middle (LeCun, Bottou, Bengio & Haffner 1998).
+// centre of mass is nearest to the middle of pixel 14, counted from 0 (LeCun, Bottou, Bengio & Haffner 1998; the last detail
+// is read off the images themselves: so treated, they come out as they are).
 "use strict";
 
 const mnist = (() => {
@@ -24,7 +25,7 @@ const mnist = (() => {
       sx += v * (j + 0.5);
       sy += v * (i + 0.5);
     }));
-    const place = (middle, n) => Math.max(0, Math.min(28 - n, Math.round(14 - middle)));
+    const place = (middle, n) => Math.max(0, Math.min(28 - n, Math.round(14.5 - middle)));
     const [x0, y0] = [place(sx / sum, columns), place(sy / sum, rows)];
     const image = new Array(784).fill(0);
     small.forEach((row, i) => row.forEach((v, j) => (image[(y0 + i) * 28 + x0 + j] = v)));
