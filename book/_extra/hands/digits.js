@@ -190,6 +190,7 @@ const digits = (() => {
       if (target.name === "clear") {
         ink.fill(0);
         image = null;
+        Object.assign(pen, { x: 70, y: 30, down: false });
       } else if (target.name === "digit") { // laid into the drawing area, so that one can go on drawing
         const digit = given.digits[Number(target.value)];
         const scale = SIDE / 28;
