@@ -1,10 +1,18 @@
-"""Sliders over figures rendered beforehand: they work where no kernel runs, so on the static site, too."""
+"""What works where no kernel runs, so on the static site, too: sliders over figures, and nets as a page reads them."""
 
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import torch
+
+from .files import written_whole
+from .nets import ALRNN
 
 try:
     import ipywidgets as widgets
@@ -12,7 +20,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(f"alrnn.explore needs {error.name}: install alrnn[plots]") from error
 
-__all__ = ["slider"]
+__all__ = ["export", "slider"]
 __dir__ = __all__.copy  # dir() shows what is public
 
 
@@ -49,3 +57,34 @@ def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int =
     box = widgets.VBox([control, shown, below])
     display(box)
     return box
+
+
+def export(path: str | PathLike, nets: Mapping[str, ALRNN], **facts: Any) -> None:
+    """Write trained nets as JSON, for a page that runs them in the browser; the file appears whole or not at all.
+
+    Under "nets", for each name, its sizes M, N, O, P, its seed, and its weights as lists, matrices row by row, to eight
+    digits. facts: what else the page is to know; tensors and arrays as lists.
+
+    Raises:
+        TypeError: a net that is no ALRNN, or a fact that JSON has no word for.
+    """
+    if wrong := [name for name, net in nets.items() if not isinstance(net, ALRNN)]:
+        raise TypeError(f"only ALRNNs can be exported, {wrong[0]!r} is {type(nets[wrong[0]]).__name__}")
+
+    def lists(x: Any) -> Any:
+        if hasattr(x, "tolist"):
+            return lists(x.tolist())
+        if isinstance(x, Mapping):
+            return {str(name): lists(value) for name, value in x.items()}
+        if isinstance(x, list | tuple):
+            return [lists(value) for value in x]
+        return float(f"{x:.8g}") if isinstance(x, float) else x
+
+    def weights(net: ALRNN) -> dict[str, Any]:
+        sizes = dict(M=net.hidden_size, N=net.input_size, O=net.output_size, P=net.nonlinear_size, seed=net.seed)
+        with torch.no_grad():
+            return sizes | {name: getattr(net, name).flatten() for name in ("A", "W", "C", "h", "D", "b")}
+
+    text = json.dumps(lists({"nets": {name: weights(net) for name, net in nets.items()}} | facts))
+    with written_whole(path) as file:
+        file.write(text.encode())

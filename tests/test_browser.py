@@ -317,3 +317,136 @@ def test_fits_a_phone(page: str, reader: Callable[..., Visit]) -> None:
     for width, full, alt in visit.page.evaluate(drawn):  # lettering of 10 points is 14 pixels high in full size
         assert not full or 13.9 * width / full >= 9, alt[:80]
     visit.page.close()
+
+
+def test_training_in_the_page(reader: Callable[..., Visit]) -> None:
+    """A recorded run at first; a small run of one's own that is paused and goes on, a net that is opened, a reset."""
+    visit = reader("train-here", "light", 390)
+    page, status = visit.page, visit.page.locator("#train .status")
+    expect(status).to_contain_text("15 nets, 1,000 steps")
+    expect(status).to_contain_text("P = 0: 0 of 5")
+    for name, value in (("steps", "400"), ("T", "16"), ("seeds", "2"), ("M", "8")):
+        page.locator(f'#train [name="{name}"]').fill(value)
+    page.get_by_role("button", name="Train", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Pause").click()
+    expect(status).to_contain_text("Paused after")
+    page.get_by_role("button", name="Go on").click()
+    expect(status).to_contain_text("6 nets, 400 steps", timeout=60_000)
+    expect(status).to_contain_text("in your browser")
+    first = page.locator("#train tbody").inner_text()
+    page.get_by_role("button", name="P = 4, seed 1").click()
+    told = page.locator("#train .told")
+    expect(told).to_contain_text("regions are used")
+    before = told.inner_text()
+    page.get_by_role("button", name="Another trial").click()
+    expect(told).not_to_have_text(before)
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(status).to_contain_text("in your browser", timeout=60_000)
+    assert page.locator("#train tbody").inner_text() == first, "the same settings, the same curves"
+    for task in ("inversion", "copy"):
+        page.select_option('#train [name="task"]', task)
+        for name, value in (("steps", "100"), ("seeds", "1"), ("M", "8")):
+            page.locator(f'#train [name="{name}"]').fill(value)
+        page.get_by_role("button", name="Train", exact=True).click()
+        expect(status).to_contain_text("3 nets, 100 steps", timeout=60_000)
+        page.locator("#train tbody button").last.click()
+        expect(told).to_contain_text("right is")
+        assert not re.search("NaN|undefined|Infinity", page.locator("#train").inner_html()), task
+    page.get_by_role("button", name="Reset").click()
+    expect(status).to_contain_text("A recorded run")
+    assert not visit.troubles
+    page.close()
+
+
+def test_without_simd_there_is_a_recorded_run(browser: Browser, site: str) -> None:
+    context = browser.new_context()
+    context.add_init_script("WebAssembly.validate = () => false")
+    page = context.new_page()
+    page.goto(f"{site}/train-here.html")
+    expect(page.locator("#train .able")).to_be_visible()
+    expect(page.locator("#train .status")).to_contain_text("15 nets")
+    expect(page.get_by_role("button", name="Train", exact=True)).to_be_disabled()
+    page.get_by_role("button", name="P = 1, seed 0").click()
+    expect(page.locator("#train .told")).to_contain_text("right is")
+    context.close()
+
+
+def test_training_works_from_files(browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((HTML / "train-here.html").as_uri())
+    page.locator('#train [name="steps"]').fill("100")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.locator("#train .status")).to_contain_text("15 nets, 100 steps", timeout=60_000)
+    page.close()
+
+
+def test_trained_nets_on_the_readers_input(reader: Callable[..., Visit]) -> None:
+    """Trials are set and gone through by keyboard; the exact net makes no error; nothing is NaN."""
+    visit = reader("trained", "light", 390)
+    page = visit.page
+    adding, inversion = (page.locator(f"#hands-{name}") for name in ("adding", "inversion"))
+    expect(adding.locator(".status")).to_contain_text("Right is 1.150.")
+    adding.locator('[name="first"]').fill("20")
+    adding.locator('[name="one"]').focus()
+    page.keyboard.press("End")
+    expect(adding.locator(".status")).to_contain_text("Right is 1.350.")
+    expect(adding.locator("tbody tr").nth(1)).to_contain_text("0.000")
+    adding.locator('[name="step"]').fill("20")
+    expect(adding.locator('[data-kind="exact"] .region')).to_contain_text("bit 1")
+    adding.locator('[name="second"]').fill("20")
+    adding.locator('[name="second"]').fill("80")
+    expect(adding.locator(".status")).to_contain_text("no such trial was in training")
+    for rule, plus in (("0", "20"), ("1", "20"), ("0", "3"), ("1", "0")):
+        inversion.locator(f'[name="rule"][value="{rule}"]').check()
+        inversion.locator('[name="plus"]').fill(plus)
+        expect(inversion.locator("tbody tr").nth(1)).to_contain_text("right")
+    assert not re.search("NaN|undefined|Infinity", page.locator("main").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
+def test_a_drawn_digit(reader: Callable[..., Visit]) -> None:
+    """A one, drawn by mouse and by keyboard; test digits; the dial, rows and lesions; an empty drawing is named so."""
+    visit = reader("trained", "light", 1300)
+    page, digits = visit.page, visit.page.locator("#hands-digits")
+    status, pad = digits.locator(".status"), digits.locator(".pad")
+    expect(status).to_contain_text("Nothing is drawn yet")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"]
+    page.mouse.move(x, y + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(x - 6, y + 0.8 * box["height"], steps=5)
+    page.mouse.up()
+    expect(status).to_contain_text(re.compile(r"the net reads \d"))
+    digits.get_by_role("button", name="Clear").click()
+    expect(status).to_contain_text("Nothing is drawn yet")
+    pad.focus()
+    page.keyboard.press("Space")
+    for _ in range(14):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(status).to_contain_text(re.compile(r"the net reads \d"))
+    right = 0
+    for digit in range(10):
+        digits.get_by_role("button", name="Clear").click()
+        expect(pad).to_have_attribute("aria-label", "Drawing area, empty")
+        digits.get_by_role("button", name=f"test digit {digit}").click()
+        expect(pad).to_have_attribute("aria-label", re.compile("reads it as"))
+        right += (pad.get_attribute("aria-label") or "").endswith(f"as {digit}")
+    assert right >= 6
+    digits.locator('[name="P"][value="5"]').check()
+    expect(digits.locator('[name="unit"]')).to_have_count(5)
+    digits.locator('[name="unit"]').first.uncheck()
+    expect(status).to_contain_text("With 1 unit off; intact it reads")
+    before = digits.locator(".plane").get_attribute("aria-label")
+    digits.locator('[name="row"]').fill("5")
+    expect(digits.locator(".bars")).to_have_attribute("aria-label", re.compile("After row 5"))
+    assert digits.locator(".plane").get_attribute("aria-label") != before
+    digits.locator('[name="P"][value="0"]').check()
+    expect(digits.locator(".units")).to_contain_text("With P = 0 there is none")
+    assert not re.search("NaN|undefined|Infinity", digits.inner_html())
+    assert not visit.troubles
+    page.close()

@@ -86,8 +86,9 @@ def test_moving_bytes_from_one_file_to_the_next_is_a_change(root: Path) -> None:
 def test_one_execution_a_notebook(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Through the real nbmake: pass, fail, repair, repeat, delete."""
     alone = "import os, alrnn\nhome = os.path.dirname(alrnn.__file__)\n"
+    leaves = "open('one.json', 'w').write('{}')"
     alone += "assert home.endswith('wheel/alrnn') and 'data' in os.listdir(home)"
-    write_notebook(root / "book" / "one.ipynb", f"{alone}\nassert len(os.listdir()) == 1\nprint('seen')")
+    write_notebook(root / "book" / "one.ipynb", f"{alone}\nassert len(os.listdir()) == 1\n{leaves}\nprint('seen')")
     write_notebook(root / "book" / "part" / "two.ipynb", "assert False, 'broken'")
     executed = root / "executed" / "book"
 
@@ -96,6 +97,7 @@ def test_one_execution_a_notebook(root: Path, capfd: pytest.CaptureFixture[str])
     (output,) = json.loads((executed / "one.ipynb").read_text("utf-8"))["cells"][0]["outputs"]
     assert "".join(output["text"]) == "seen\n"
     assert not (executed / "part" / "two.ipynb").exists()
+    assert (executed / "one.json").read_text() == "{}", "what a notebook leaves under its own name comes with it"
     assert set(execute.read_status(root)) == {"one"}
     assert (executed / "intro.md").exists()
 
@@ -107,11 +109,16 @@ def test_one_execution_a_notebook(root: Path, capfd: pytest.CaptureFixture[str])
 
     assert execute.main(root) == 0
     assert "2 passed, 0 failed (0 run now, 2 unchanged" in capfd.readouterr().out
+    assert (executed / "one.json").exists()
 
     (root / "book" / "part" / "two.ipynb").unlink()
     assert execute.main(root) == 0
     assert "1 passed, 0 failed (0 run now, 1 unchanged" in capfd.readouterr().out
     assert not (executed / "part").exists() and set(execute.read_status(root)) == {"one"}
+
+    write_notebook(root / "book" / "one.ipynb", "assert False")
+    assert execute.main(root) == 1
+    assert not (executed / "one.json").exists(), "nor does it outlive the notebook's success"
 
 
 def test_what_is_done_when_the_run_is_cut_short_stays_done(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

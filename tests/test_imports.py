@@ -32,7 +32,7 @@ HOUSE: dict[str, set[str]] = {
     "experiments": {"sweep"},
     "statistics": {"experiments"},
     "plots": {"regions", "theory"},
-    "explore": {"plots"},
+    "explore": {"files", "plots"},
     "minimal": set(),
     "__main__": {"experiments"},
 }

@@ -3,7 +3,8 @@
 A notebook runs again only when it, the package, its data, the lock file or Python changed. It runs as a reader runs it:
 alone in an empty folder, on the built wheel rather than the checkout. Results:
 
-    executed/book/          the book with its outputs, from which the site is built
+    executed/book/          the book with its outputs, from which the site is built; beside NAME.ipynb NAME.json, if the
+                            notebook left one: trained nets for the pages that run them in the browser
     executed/status.json    for each notebook that passed, the hash of its sources, seconds, date, versions
     executed/run/           where notebooks run; one that failed stays here, and is never taken for done
 """
@@ -27,6 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 600  # seconds for one cell
+ENDINGS = (".json", ".ipynb")  # of what a notebook leaves; itself last, as it alone says that all is there
 
 
 def sources(folder: Path) -> list[Path]:
@@ -135,6 +137,7 @@ def copy_pages(root: Path) -> None:
     """Lay the book's other files beside the executed notebooks, and drop what the book no longer has."""
     book, out = root / "book", root / "executed" / "book"
     kept = {out / path.relative_to(book) for path in sources(book)}
+    kept |= {path.with_suffix(".json") for path in kept if path.suffix == ".ipynb"}
     for path in sorted(out.rglob("*"), reverse=True):
         if path.is_file() and path not in kept:
             path.unlink()
@@ -154,12 +157,15 @@ def main(root: Path = ROOT) -> int:
     (root / "executed" / "book").mkdir(parents=True, exist_ok=True)
     copy_pages(root)
     for name in stale:
-        (root / "executed" / "book" / f"{name}.ipynb").unlink(missing_ok=True)
+        for ending in ENDINGS:
+            (root / "executed" / "book" / f"{name}{ending}").unlink(missing_ok=True)
     write_status(status, root)
     for name, seconds in run(stale, root) if stale else ():
         target = root / "executed" / "book" / f"{name}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(root / "executed" / "run" / name / target.name, target)
+        for left in (root / "executed" / "run" / name / f"{target.stem}{ending}" for ending in ENDINGS):
+            if left.exists():
+                shutil.move(left, target.with_suffix(left.suffix))
         status[name] = {"stamp": current[name], "seconds": seconds, "date": f"{date.today()}", **versions()}
         write_status(status, root)  # each time: one that is done stays done, whatever becomes of the others
     failed = [name for name in stale if name not in status]

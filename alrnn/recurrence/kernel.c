@@ -195,6 +195,16 @@ typedef INT ivec __attribute__((vector_size(BYTES)));
 // `where` is all ones or all zeros in each lane, as vector comparisons give it
 INLINE vec NAME(select)(ivec where, vec a, vec b) { return (vec)((where & (ivec)a) | (~where & (ivec)b)); }
 
+// WebAssembly cannot be told to flush denormals; there gradients that have all but died out are set to zero here.
+INLINE vec NAME(alive)(vec x) {
+#ifdef __wasm__
+  const vec least = (REAL)1e-30 - (vec){0};
+  return NAME(select)((x < least) & (x > -least), (vec){0}, x);
+#else
+  return x;
+#endif
+}
+
 INLINE REAL NAME(total)(vec v) {
   part p[BYTES / 16];
   memcpy(p, &v, sizeof v);
@@ -383,7 +393,7 @@ static void NAME(backward)(const Job *job, I k, I chunk, void *memory) {
         for (I q = i * nv; q < (i + 1) * nv; q++) {
           vec low = c.lower[i] - (vec){0}, z = y[q];
           ivec dead = z <= low;
-          before[q] = c.A[i] * now[q] + NAME(select)(dead, (vec){0}, u[q]);
+          before[q] = NAME(alive)(c.A[i] * now[q] + NAME(select)(dead, (vec){0}, u[q]));
           y[q] = NAME(select)(dead, low, z);
           sum[i] += now[q] * z;
           sum[M + i] += now[q];

@@ -1,0 +1,2 @@
+// There are no large pages to ask for in the browser.
+#pragma once
