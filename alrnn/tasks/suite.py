@@ -143,7 +143,9 @@ class Suite(Task):
         ring = torch.stack([angle.cos(), angle.sin()], -1)  # (n, 3, 2)
         s = torch.zeros(n, self.length, self.input_size)
         s[..., 0] = (trial & ~after).float()
-        s[..., 1:3] = shown[..., None] * ring[:, None, 0] + (epoch == EPOCHS.index("test"))[..., None] * ring[:, None, 2]
+        s[..., 1:3] = (
+            shown[..., None] * ring[:, None, 0] + (epoch == EPOCHS.index("test"))[..., None] * ring[:, None, 2]
+        )
         s[..., 3:5] = (shown & _is(task, *BOTH)[:, None])[..., None] * ring[:, None, 1]
         s[..., 1:5] += self.noise * trial[..., None] * torch.randn(n, self.length, 4, generator=generator)
         s[..., 5:] = torch.nn.functional.one_hot(task, len(NAMES))[:, None] * trial[..., None]
@@ -182,7 +184,7 @@ class Suite(Task):
         return epoch
 
     def scores(self, output: Answer | Tensor, batch: Batch) -> dict[str, Score]:
-        """"right" and "held", of all trials and of each task's; see the class."""
+        """ "right" and "held", of all trials and of each task's; see the class."""
         y = batch.read(output if isinstance(output, Tensor) else output.y)
         right = self.right(y, batch)
         parts = {"right": right, "held": right & self.held(y, batch)}
