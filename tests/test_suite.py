@@ -1,4 +1,4 @@
-"""The suite of eleven tasks: trials decoded from what a net sees, no shortcuts, linear limits, the net built by hand."""
+"""The suite of eleven tasks: trials decoded from what a net sees, no shortcuts, linear limits, a net built by hand."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import alrnn
-from alrnn import ALRNN, regions, tasks, theory
+from alrnn import ALRNN, regions, theory
 from alrnn.tasks import Suite
 from alrnn.tasks.base import TRAINING
 from alrnn.tasks.check import check_batch, check_task
@@ -75,7 +75,8 @@ def test_targets_follow_from_what_a_net_sees():
         epoch = batch.info["epoch"][i]
         for period in lengths:
             lengths[period].add(int((epoch == EPOCHS.index(period)).sum()))
-    assert lengths == {"context": {3, 4, 5, 6}, "stimulus": {0, *range(4, 9)}, "delay": {0, *range(3, 9)}, "test": {0, *range(4, 9)}}  # fmt: skip
+    some = {0, *range(4, 9)}
+    assert lengths == {"context": {3, 4, 5, 6}, "stimulus": some, "delay": {0, *range(3, 9)}, "test": some}
 
 
 def test_noise_is_on_both_channels_in_the_trial_and_nowhere_else():
@@ -142,7 +143,7 @@ def test_chance_is_the_score_of_the_best_constant(names):
 
 
 def test_withholding_has_to_be_earned():
-    """Silence with fixation off is never right in GoNoGo; holding fixation is, in half of the trials, and nowhere else."""
+    """Silence with fixation off is never right; with fixation on it is in half of the GoNoGo trials, nowhere else."""
     task, batch = trials()
     y = torch.zeros(2, len(batch), task.length, 3)
     y[1, ..., 0] = 1
@@ -264,8 +265,9 @@ def test_what_any_affine_map_can_be_right_on(seed, size):
     task, batch, X = answers(1100, seed=seed % 7, noise=0, **SHORT)
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, 2, 5)
-    served = [("DelayPro", "ReactPro", "CatPro", "Match", "CtxInt1")[i] if x == 0 else
-              ("DelayAnti", "ReactAnti", "CatAnti", "NonMatch", "CtxInt2")[i] for i, x in enumerate(chosen)]  # fmt: skip
+    pairs = zip(("DelayPro", "ReactPro", "CatPro", "Match", "CtxInt1"),
+                ("DelayAnti", "ReactAnti", "CatAnti", "NonMatch", "CtxInt2"), strict=True)  # fmt: skip
+    served = [pair[i] for pair, i in zip(pairs, chosen, strict=True)]
     mine = np.isin(batch.info["task"].numpy(), [NAMES.index(name) for name in served])
     w = np.linalg.lstsq(X[mine], batch.target[:, -1].double().numpy()[mine], rcond=1e-9)[0]
     y = torch.from_numpy(X @ (w + size * (seed % 2) * 0.1 * rng.standard_normal(w.shape)))
@@ -348,4 +350,3 @@ def test_a_small_net_learns_a_task_and_its_rule_input_is_enough():
     table = fitted.table.set_index("P")
     assert table.test[0] < 0.35 < 0.6 < table.test[4]
     assert {"validation_held", "test_ReactPro", "test_ReactAnti_held"} <= set(table)
-    assert tasks.Suite is Suite

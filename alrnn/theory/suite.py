@@ -18,7 +18,7 @@ __all__ = ["SuiteLimits", "suite_limits", "suite_by_hand", "suite_units"]
 @dataclass(frozen=True)
 class SuiteLimits:
     """Limits of linear nets, noise or not. error: mean squared distance of the direction from its target, at any step
-    after go. right: the share of right trials that no linear net exceeds. silent: the error of the best constant output.
+    after go. right: the share of right trials that no linear net exceeds. silent: the error of the best constant.
     """
 
     error: float
@@ -29,7 +29,7 @@ class SuiteLimits:
 def suite_limits() -> dict[str, SuiteLimits]:
     r"""For two tasks that share their inputs and differ by rule, the mean over both; and for GoNoGo; and for the suite.
 
-    Take a linear net, of any size, at some step after go. It is affine in all inputs; the rule, constant over the trial,
+    Take a linear net, of any size, at some step after go. It is affine in all inputs; the rule, constant over a trial,
     adds a constant. So under the two rules of a pair it says m(x) + d and m(x) - d, x being all inputs but the rule,
     whose law is the same under both, with the same m and a constant vector d. With targets u and v, functions of the
     stimuli, and for any m whatever:
@@ -45,8 +45,8 @@ def suite_limits() -> dict[str, SuiteLimits]:
     that is below 0.5 for a < 60 degrees, q = 1/3; that no other d does better is found by search, not proved. (The
     score is of a mean over two steps, which is affine, too.)
 
-    GoNoGo: of u [sin > 0] the best affine map of u is u/2 + (0, 1/pi), which leaves 1/4 - 1/pi^2; it is not bounded here
-    how often an affine map is right, so 1.
+    GoNoGo: of u [sin > 0] the best affine map of u is u/2 + (0, 1/pi), which leaves 1/4 - 1/pi^2; how often an affine
+    map can be right is not bounded here, so 1.
     """
     direction, axis = (1 + 1 / 6) / 2, (1 + 1 / 2) / 2
     pairs = {
@@ -73,13 +73,13 @@ OFF = 1e5  # keeps a decision's units off
 
 
 def suite_by_hand() -> ALRNN:
-    r"""P = 10, M = 38: does the whole of `tasks.Suite`, in its default periods, on more than 95% of the trials. float64.
+    r"""P = 10, M = 38: does the whole of `tasks.Suite`, in its default periods, in some 98% of the trials. float64.
 
     Four ideas, each with an offset that the rule or the fixation input adds to a PWL unit:
 
     - A gate, one unit a channel: relu(x + B - L f) - B (1 - f) is x once fixation f is 0, and 0 before, as |x| < B.
-    - Two gates a channel, one on x_1, one on x_2 - x_1. Pro and CtxInt1 open the first, Anti the second, which says -x_1,
-      as it hears nothing on x_2; CtxInt2 opens both: x_2. The rule's offsets share out B between those that are open.
+    - Two gates a channel, on x_1 and on x_2 - x_1. Pro and CtxInt1 open the first, Anti the second, which says -x_1, as
+      it hears nothing on x_2; CtxInt2 opens both: x_2. The rule's offsets share out B between those that are open.
     - A decision, two units: relu(G v + p) - relu(G v + q) is a steep step from 0 to p - q or, where p < q, one down
       from 0; so the rule, by its offsets p and q, says for or against, how much, or (both far below 0) nothing. Cat and
       Match open both gates of x, where hardly anything is heard, and the step is what remains. In GoNoGo it shuts both
