@@ -123,7 +123,7 @@ class Suite(Task):
         return "higher"
 
     def _chance(self) -> float:
-        """Of one constant for all: to withhold, or a vector near (1, 0) and near 60 degrees of the ring that point up."""
+        """Of one constant for all: to withhold, or a vector near (1, 0) and 60 degrees of the ring that point up."""
         go = self.tasks.count("GoNoGo")
         answer = sum(x for t, x in self.chances.items() if t != "GoNoGo") + go / 6
         return max(answer, go / 2) / len(self.tasks)
