@@ -378,6 +378,35 @@ def test_how_many_stable_points_are_reached():
         theory.most_stable_points(-1)
 
 
+@pytest.mark.parametrize("P", [3, 4])
+def test_twisted_rivals_reach_the_bound(P):
+    """Every word with an odd number of units on: states near its point, found here by linear algebra, return to it."""
+    net = theory.twisted_rivals(P)
+    words = {word for word in itertools.product((0, 1), repeat=P) if sum(word) % 2}
+    assert {tuple(word) for word in stable(net)} == words and len(words) == theory.most_stable_points(P)
+    W, h, rng = net.W.detach().numpy(), net.h.detach().numpy(), np.random.default_rng(0)
+    on = np.array([[1] * P + list(word) for word in words])
+    points = np.linalg.solve(np.eye(2 * P) - W * on[:, None], h[:, None])[..., 0]
+    assert np.array_equal(points[:, P:] > 0, on[:, P:] > 0) and abs(points[:, P:]).min() > 0.01
+    z = points + rng.normal(size=points.shape) * 1e-3
+    for _ in range(12_000):
+        z = np.c_[z[:, :P], z[:, P:].clip(0)] @ W.T + h
+    assert abs(z - points).max() < 1e-6
+    with pytest.raises(ValueError, match="3 or 4"):
+        theory.twisted_rivals(5)
+
+
+def test_rivals_without_a_twist_hold_single_units_alone():
+    """The control: the same fixed points, with traces apart, of which only those of one unit are stable."""
+    net = theory.twisted_rivals(3)
+    W = net.W.detach().numpy().copy()
+    gain = W[3:, :3] @ np.linalg.inv((np.eye(3) - W[:3, :3]) * 64)
+    W[:3, :3], W[3:, :3] = np.eye(3) * 63 / 64, gain
+    assert sorted(map(tuple, stable(regions.Map(np.zeros(6), W, net.h.detach().numpy(), nonlinear_size=3)))) == [
+        (0, 0, 1), (0, 1, 0), (1, 0, 0),
+    ]  # fmt: skip
+
+
 def test_bounds_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match="cue must be an integer from 7 to 9, got 6"):
         theory.recall_directions(GATES(3), tasks.VariableCopy(3, 4, 3), 6)

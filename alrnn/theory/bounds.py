@@ -119,7 +119,7 @@ def most_stable_points(P: int) -> int:
     I - J_d' differ in column p alone, and have positive determinants, as all eigenvalues lie inside the unit circle. By
     Cramer's rule z_p is a determinant without this column, hence the same for both, divided by these: it has one sign,
     but its bits are different. So of each two bitcodes that differ in the first bit alone, one at most is taken.
-    Reached for P up to 2; for more it is an upper bound.
+    Reached for P up to 4, by rivals and `twisted_rivals`; for more it is an upper bound.
     """
     return 2 ** max(0, integer("P", P, 0) - 1)
 

@@ -19,7 +19,7 @@ from .affine import _clock, _net, _units
 from .copy import exact_variable_copy, recall_probabilities
 
 __all__ = ["copy_by_bits", "copy_by_gates", "copy_by_numbers", "copy_by_tents", "exact_parity", "linear_copy"]
-__all__ += ["linear_copy_accuracy"]
+__all__ += ["linear_copy_accuracy", "twisted_rivals"]
 
 
 copy_by_gates = exact_variable_copy  # the name of that net among those below
@@ -135,6 +135,32 @@ def _by_digits(S: int, digits: Tensor, base: int, readout: Tensor, bias: Tensor)
             W[to, ramp[a]] = -slope
     D[:, r] = readout
     return _net(P=n * (1 + 2 * top), W=W, C=C, h=h, D=D, b=bias)
+
+
+def twisted_rivals(P: int) -> ALRNN:
+    """P = 3 or 4 PWL units, and P linear ones, with all 2^(P - 1) stable points that `most_stable_points` allows.
+
+    Three PWL units hold each other down as rock, paper and scissors do: by 8 the one that a unit beats, by 2 the one
+    that beats it; a fourth is beaten by all three, but by 4. What holds down is not max(z, 0) itself but l, a slow
+    linear trace of it. Any odd number of units is on at a stable point. With traces apart, only those of single units
+    would be stable; but traces turn into one another, l' = l - (l + T l - max(z, 0)) / 64, T = -1 from a unit to one
+    that it beats and 1 back, and this holds three units up together. No inputs or outputs; float64, weights are exact.
+
+    Raises:
+        ValueError: P is neither 3 nor 4.
+    """
+    if integer("P", P, 0) not in (3, 4):
+        raise ValueError(f"P must be 3 or 4, got {P}")
+    beats = torch.zeros(P, P, dtype=torch.float64)  # [j, i]: unit i beats unit j
+    beats[[1, 2, 0], [0, 1, 2]] = 1
+    beats[3:, :3] = 1
+    strength = 8 * beats
+    strength[3:] = 4 * beats[3:]
+    turn = torch.eye(P, dtype=torch.float64) - beats + beats.T
+    W = torch.zeros(2 * P, 2 * P, dtype=torch.float64)
+    W[:P, :P], W[:P, P:] = torch.eye(P) - turn / 64, torch.eye(P) / 64
+    W[P:, :P] = -(strength + 2 * beats.T) @ turn
+    return ALRNN.from_weights(W, torch.cat([torch.zeros(P), torch.ones(P)]), nonlinear=P)
 
 
 def exact_parity() -> ALRNN:
