@@ -1,8 +1,10 @@
 """The suite of eleven tasks: trials decoded from what a net sees, no shortcuts, linear limits, a net built by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 
 import alrnn
 from alrnn import ALRNN, regions, theory
+from alrnn.experiments import EXPERIMENTS
+from alrnn.experiments.table import keys, read, texts
 from alrnn.tasks import Suite
 from alrnn.tasks.base import TRAINING
 from alrnn.tasks.check import check_batch, check_task
@@ -350,3 +354,15 @@ def test_a_small_net_learns_a_task_and_its_rule_input_is_enough():
     table = fitted.table.set_index("P")
     assert table.test[0] < 0.35 < 0.6 < table.test[4]
     assert {"validation_held", "test_ReactPro", "test_ReactAnti_held"} <= set(table)
+
+
+def test_the_stored_table_holds_nets_of_the_catalogue_and_what_the_chapter_reads_is_complete():
+    """It grows in parts; each P with five seeds at two rates is there."""
+    table = read(Path(__file__).parent.parent / "data" / "results" / "multitask.csv")
+    chosen = [e for name in EXPERIMENTS if name.startswith("multitask") for e in EXPERIMENTS[name]()]
+    rows = [e.settings(P, seed) for e in chosen for P in e.sizes for seed in range(10)]
+    found = list(keys(table))
+    assert len(set(found)) == len(found) and set(found) <= set(keys(texts(pd.DataFrame(rows, dtype=object))))
+    slow = [e for e in EXPERIMENTS["multitask"]() if e.fit["lr"] < 1e-2]
+    wanted = [e.settings(P, seed) for e in slow for P in e.sizes for seed in range(5)]
+    assert len(wanted) == 80 and set(keys(texts(pd.DataFrame(wanted, dtype=object)))) <= set(found)
