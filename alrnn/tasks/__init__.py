@@ -10,6 +10,7 @@ from .losses import Head, Score
 from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
 from .spoken import SpokenDigits
+from .suite import Suite
 
 __all__ = [
     "Adding",
@@ -25,6 +26,7 @@ __all__ = [
     "Sentiment",
     "SequentialMNIST",
     "SpokenDigits",
+    "Suite",
     "Task",
     "TwoModality",
     "VariableCopy",
