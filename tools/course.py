@@ -90,7 +90,13 @@ def for_nbgrader(assignment: str, script: str) -> nbformat.NotebookNode:
     cells, nb = cells_of(script), nbformat.read(FOLDER / f"{assignment}.ipynb", 4)
     points = {question.name: question.points for question in course.questions(assignment)}
     for cell in nb.cells:
-        mark = {"schema_version": 3, "grade_id": f"{assignment}-{cell.id}", "locked": False, "grade": False, "solution": False}
+        mark = {
+            "schema_version": 3,
+            "grade_id": f"{assignment}-{cell.id}",
+            "locked": False,
+            "grade": False,
+            "solution": False,
+        }
         name = cell.id.removeprefix("check-")
         if cell.id in cells:
             cell.source = f"### BEGIN SOLUTION\n{cells[cell.id]}\n### END SOLUTION"
@@ -151,7 +157,9 @@ def main(arguments: list[str] | None = None) -> int:
         nbformat.write(solution(given.assignment, given.id, scripts[given.assignment]), given.out)
     else:
         given.out.mkdir(parents=True, exist_ok=True)
-        nbformat.write(for_nbgrader(given.assignment, scripts[given.assignment]), given.out / f"{given.assignment}.ipynb")
+        nbformat.write(
+            for_nbgrader(given.assignment, scripts[given.assignment]), given.out / f"{given.assignment}.ipynb"
+        )
     return 0
 
 

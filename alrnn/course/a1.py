@@ -151,7 +151,9 @@ def unrolled(net: ALRNN, T: int) -> tuple[np.ndarray, np.ndarray, float]:
 def _linear(a: Answers, v: A1) -> None:
     error = expected_error(v, *unrolled(core.net(a, "linear", 2, 0), v.T))
     if not error <= _floor(v) * (1 + 1e-4):
-        raise Wrong(f"Its expected error is {error:.5g}, above the floor. Unroll it: what does step t count at the end?")
+        raise Wrong(
+            f"Its expected error is {error:.5g}, above the floor. Unroll it: what does step t count at the end?"
+        )
 
 
 def _gated(a: Answers, v: A1) -> None:

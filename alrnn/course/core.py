@@ -167,6 +167,8 @@ def number(answers: Answers, name: str) -> float:
 def array(answers: Answers, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Finite numbers (of a shape)."""
     value = answers[name]
+    if value is None:
+        raise Wrong(f"`{name}` is not filled in.")
     kind = "a number" if shape is None else f"numbers of shape {shape}"
     try:
         x = np.asarray(value, dtype=float)
@@ -190,12 +192,12 @@ def mapping(answers: Answers, name: str, keys: Any = None) -> dict[str, Any]:
     return value
 
 
-def net(answers: Answers, name: str, N: int, P: int, exact: bool = True) -> ALRNN:  # noqa: N803
+def net(answers: Answers, name: str, N: int, P: int, exact: bool = True) -> ALRNN:
     """A net with N inputs, one output, and P (exact) or at most P PWL units, rebuilt in float64 from its numbers."""
     return built(answers[name], f"`{name}`", N, P, exact)
 
 
-def built(value: Any, what: str, N: int, P: int, exact: bool = True) -> ALRNN:  # noqa: N803
+def built(value: Any, what: str, N: int, P: int, exact: bool = True) -> ALRNN:
     """As `net`, of plain data."""
     if not isinstance(value, dict) or not {"P", *PARTS} <= set(value):
         raise Wrong(f"{what} should be a net, alrnn.ALRNN; it is {type(value).__name__}.")

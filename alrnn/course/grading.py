@@ -41,8 +41,8 @@ NAMESPACES = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--mount
 class Limits:
     """Of one submission: seconds for a cell and in all, MiB of memory it may write to, and of any one file."""
 
-    cell: float = 60
-    seconds: float = 150
+    cell: float = 90
+    seconds: float = 240
     memory: int = 4096
     file: int = 64
 
@@ -94,7 +94,9 @@ def collect(notebook: bytes, assignment: str, limits: Limits, hidden: tuple[Path
         if shut_in():
             unseen = [str(path.resolve()) for path in hidden if path.is_dir()]
             words = [*NAMESPACES, "sh", "-c", SHUT_IN, "sh", str(box), *unseen, "--", *words]
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "ALRNN_KERNEL", "LD_LIBRARY_PATH") if name in os.environ}
+        kept = {
+            name: os.environ[name] for name in ("PATH", "LANG", "ALRNN_KERNEL", "LD_LIBRARY_PATH") if name in os.environ
+        }
         own = {"HOME": str(box), "TMPDIR": str(box), "MPLCONFIGDIR": str(box), "OMP_NUM_THREADS": "1"}
         own |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
         own |= {"XDG_CACHE_HOME": _kernels()}
