@@ -86,7 +86,7 @@ def solution(assignment: str, id: str, script: str) -> nbformat.NotebookNode:
 
 
 def for_nbgrader(assignment: str, script: str) -> nbformat.NotebookNode:
-    """The source of an nbgrader assignment: answers between its marks, one hidden test a question, words read by hand."""
+    """The source of an nbgrader assignment: answers between its marks, a test a question, words read by hand."""
     cells, nb = cells_of(script), nbformat.read(FOLDER / f"{assignment}.ipynb", 4)
     points = {question.name: question.points for question in course.questions(assignment)}
     for cell in nb.cells:

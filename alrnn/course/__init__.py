@@ -1,7 +1,7 @@
 """Course work: assignments that grade themselves without an answer key.
 
-An assignment is drawn from a student number, and what is handed in is graded by recomputing it: floors, fixed points and
-codes are exact, scores are measured again on the weights handed in. So no answer is stored that could leak.
+An assignment is drawn from a student number, and what is handed in is graded by recomputing it: floors, fixed points
+and codes are exact, scores are measured again on the weights handed in. So no answer is stored that could leak.
 """
 
 # isort: off

@@ -25,7 +25,7 @@ INIT = Init("slow", units=3, pwl=1.0, C=0.5, threshold=-0.3)
 
 @dataclass(frozen=True)
 class A3(core.Variant):
-    """T: length of `task`. M, sizes, rates, steps, seeds, init: what to train. threshold: a net solves it below this."""
+    """T: length of `task`. M, sizes, rates, steps, seeds, init: what to train. threshold: solved below."""
 
     T: int
     seeds: list[int]

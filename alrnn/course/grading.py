@@ -170,8 +170,8 @@ def grade_class(
     """Grade all notebooks of a folder, one a student; the file's or its folder's name is the student number.
 
     `folder/NUMBER.ipynb`, `folder/A1-NUMBER.ipynb` or `folder/NUMBER/A1.ipynb`. Writes `out/NUMBER.json`, `.txt` (what
-    the student gets back) and `out/points.csv`. What has been graded is not graded again, so it can be stopped any time,
-    also by `kill -9`; a notebook that has changed is.
+    the student gets back) and `out/points.csv`. What has been graded is not graded again, so it can be stopped
+    any time, also by `kill -9`; a notebook that has changed is.
 
     Raises:
         ValueError: no such assignment, no notebooks, or one student with two.
