@@ -76,7 +76,7 @@ def test_a_room_can_be_read_in_one_sitting(path: Path) -> None:
 
 
 def test_the_library_stays_small() -> None:
-    """A wing can be learned in a day. `tasks/`, `theory/`, `course/` alone grow: by one file a chapter or assignment."""
+    """A wing can be learned in a day. `tasks/`, `theory/`, `course/` alone grow, by one file a chapter."""
     wings: Counter[str] = Counter()
     for path in MODULES:
         wings[path.relative_to(ROOT / "alrnn").parts[0]] += len(code_lines(path.read_text("utf-8")))

@@ -1,4 +1,4 @@
-"""Bring every notebook, the assignments' too, into its one form: no outputs, Colab link, install cell, numbered equations.
+"""Bring every notebook, the assignments' too, into one form: no outputs, Colab link, install cell, numbered equations.
 
     python tools/notebooks.py            rewrite what differs
     python tools/notebooks.py --check    change nothing; name what differs and exit with 1
