@@ -12,6 +12,7 @@ from .sweep import Sweep, sweep
 from .train import DivergedError, EarlyStopping, History, Trainer, evaluate, fit
 
 if TYPE_CHECKING:
+    from . import course as course
     from . import experiments, nn, statistics
     from . import explore as explore
     from . import plots as plots
@@ -22,7 +23,7 @@ __all__ += ["regions", "statistics", "sweep", "tasks", "theory"]
 
 # Imported when first asked for, as they need what would double the time of `import alrnn`. `import *` leaves out those
 # that need [plots].
-LATER = {"experiments", "explore", "nn", "plots", "statistics"}
+LATER = {"course", "experiments", "explore", "nn", "plots", "statistics"}
 
 
 def __dir__() -> list[str]:

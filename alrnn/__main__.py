@@ -1,4 +1,6 @@
-"""The command line: `python -m alrnn sweep TASK --out FILE`, `... merge FILE FILES` and `... data [NAME]`."""
+"""The command line: `python -m alrnn sweep TASK --out FILE`, `... merge FILE FILES`, `... data [NAME]`; course work:
+`... course A1 --id NUMBER` and `... grade A1 FOLDER --out FOLDER`.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = commands.add_parser("data", help="list the data sets, or fetch one")
     data.add_argument("name", nargs="?", choices=datasets.REGISTRY, help="the one to fetch")
 
+    course = commands.add_parser("course", help="make the folder of an assignment")
+    course.add_argument("assignment", metavar="A1", help="A1, A2, A3 or A4")
+    course.add_argument("--id", required=True, help="your student number: it decides the numbers of your variant")
+    course.add_argument("--out", metavar="FOLDER", help="by default one of the assignment's name")
+
+    grade = commands.add_parser("grade", help="grade the notebooks of a class, or go on with it")
+    grade.description = "FOLDER holds NUMBER.ipynb or NUMBER/A1.ipynb, one a student. May be stopped and started again."
+    grade.add_argument("assignment", metavar="A1", help="A1, A2, A3 or A4")
+    grade.add_argument("folder", metavar="FOLDER", help="what was handed in")
+    grade.add_argument("--out", required=True, metavar="FOLDER", help="for points.csv and each student's feedback")
+    grade.add_argument("--jobs", type=int, default=2, help="submissions at a time (default 2)")
+
     given = parser.parse_args(arguments)
     try:
-        {"sweep": run_sweep, "merge": run_merge, "data": show_data}[given.command](given)
+        run = {"sweep": run_sweep, "merge": run_merge, "data": show_data, "course": run_course, "grade": run_grade}
+        run[given.command](given)
     except (ValueError, OSError, ImportError, datasets.DataError, experiments.IncompleteError) as error:
         raise SystemExit(f"alrnn {given.command}: {error}") from None
     except KeyboardInterrupt:
@@ -107,6 +122,23 @@ def show_data(given: argparse.Namespace) -> None:
         print(*datasets.fetch(given.name), sep="\n")
     else:
         print(datasets.describe()[["name", "size", "where", "content", "licence"]].to_string(index=False))
+
+
+def run_course(given: argparse.Namespace) -> None:
+    """Make a student's folder."""
+    from . import course
+
+    print(course.make(given.assignment, given.id, given.out))
+
+
+def run_grade(given: argparse.Namespace) -> None:
+    """Grade a class."""
+    from . import course
+
+    if not course.shut_in():
+        print("alrnn grade: this system cannot shut submissions in: grade in a container", file=sys.stderr)
+    results = course.grade_class(given.folder, given.assignment, given.out, given.jobs)
+    print(f"{given.out}: {len(results)} submissions, points in points.csv")
 
 
 if __name__ == "__main__":

@@ -76,11 +76,11 @@ def test_a_room_can_be_read_in_one_sitting(path: Path) -> None:
 
 
 def test_the_library_stays_small() -> None:
-    """A wing can be learned in a day. `tasks/` and `theory/` alone grow with the book: one file a chapter."""
+    """A wing can be learned in a day. `tasks/`, `theory/`, `course/` alone grow, by one file a chapter."""
     wings: Counter[str] = Counter()
     for path in MODULES:
         wings[path.relative_to(ROOT / "alrnn").parts[0]] += len(code_lines(path.read_text("utf-8")))
-    book = {"tasks", "theory"}
+    book = {"tasks", "theory", "course"}
     assert {name: size for name, size in wings.items() if size > 800 and name not in book} == {}
     assert sum(size for name, size in wings.items() if name not in book) <= 4600, "all that no single chapter needs"
 

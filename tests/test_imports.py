@@ -34,7 +34,8 @@ HOUSE: dict[str, set[str]] = {
     "plots": {"regions", "theory"},
     "explore": {"files", "plots"},
     "minimal": set(),
-    "__main__": {"experiments"},
+    "course": {"files", "statistics", "sweep"},
+    "__main__": {"experiments", "course"},
 }
 LIBRARY = ROOT / "alrnn"
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path != LIBRARY / "__init__.py")

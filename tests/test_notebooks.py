@@ -22,7 +22,10 @@ import notebooks as tool  # noqa: E402
 NOTEBOOKS = sorted((ROOT / "book").rglob("*.ipynb"))
 FRONT = {"intro", "how-to-use", "explore", "data", "cluster"}  # pages in notebook form that are no chapters
 CLOSING = ["What could mislead you", "Exercises", "Further reading"]
-every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT / "book").as_posix())
+ASSIGNMENTS = sorted((ROOT / "assignments").glob("*.ipynb"))
+every_notebook = pytest.mark.parametrize(
+    "path", NOTEBOOKS + ASSIGNMENTS, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 every_chapter = pytest.mark.parametrize(
     "path", [p for p in NOTEBOOKS if p.stem not in FRONT], ids=lambda path: path.relative_to(ROOT / "book").as_posix()
 )

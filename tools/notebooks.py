@@ -1,4 +1,4 @@
-"""Bring every notebook of the book into its one form: no outputs, Colab link, install cell, numbered equations.
+"""Bring every notebook, the assignments' too, into one form: no outputs, Colab link, install cell, numbered equations.
 
     python tools/notebooks.py            rewrite what differs
     python tools/notebooks.py --check    change nothing; name what differs and exit with 1
@@ -44,9 +44,9 @@ def install_line(root: Path = ROOT) -> str:
 
 def colab_link(notebook: Path, root: Path = ROOT) -> str:
     """A link, not the usual badge: its picture would be fetched from another host."""
-    url, branch, folder = repository(root)
-    path = notebook.relative_to(root / "book").as_posix()
-    address = f"{url.removeprefix('https://github.com/')}/blob/{branch}/{folder}/{path}"
+    url, branch, _ = repository(root)
+    path = notebook.relative_to(root).as_posix()
+    address = f"{url.removeprefix('https://github.com/')}/blob/{branch}/{path}"
     return f"[Open in Colab](https://colab.research.google.com/github/{address})"
 
 
@@ -88,7 +88,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Bring every notebook of the book into its one form.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where something differs")
     check = parser.parse_args(argv).check
-    differs = [path for path in sorted((ROOT / "book").rglob("*.ipynb")) if path.read_text("utf-8") != canonical(path)]
+    notebooks = sorted([*(ROOT / "book").rglob("*.ipynb"), *(ROOT / "assignments").glob("*.ipynb")])
+    differs = [path for path in notebooks if path.read_text("utf-8") != canonical(path)]
     for path in differs:
         print(f"{path.relative_to(ROOT)}: {'not in its form; run python tools/notebooks.py' if check else 'rewritten'}")
         if not check:
