@@ -148,7 +148,9 @@ def test_an_answer_is_right_as_a_whole(change, exact, token):
 
 
 def test_scores_add_up_and_are_those_of_a_plain_decoder():
-    nets = [EncoderDecoder(8, 12, P, 5, 0, 6, 4, seed, Init("rotation", pwl=1.0, C=0.3)) for P, seed in ((0, 1), (3, 2))]
+    nets = [
+        EncoderDecoder(8, 12, P, 5, 0, 6, 4, seed, Init("rotation", pwl=1.0, C=0.3)) for P, seed in ((0, 1), (3, 2))
+    ]
     fit(nets, MINI, steps=150, lr=2e-2, clip=1.0, progress=False)
     test = MINI.held_out("test", 60)
     whole, parts = scores(nets, MINI, test), scores(nets, MINI, test, chunk=7)
@@ -174,7 +176,7 @@ def inputs(command):
 
 @pytest.mark.parametrize("mini", [False, True])
 def test_quadruples_contradict_each_other_and_are_disjoint(mini):
-    """The inputs of two of the four add up to those of the other two, word by position; what they ask for does not."""
+    """The inputs of two of the four add up to those of the other two; what they ask for does not."""
     commands, found = scan_commands(mini), theory.scan_quadruples(mini)
     limits = theory.scan_limits(mini)
     assert len(found) == limits.quadruples == (54 if mini else 2159)
@@ -188,7 +190,7 @@ def test_quadruples_contradict_each_other_and_are_disjoint(mini):
 
 
 def test_the_count_of_wrong_commands_is_the_least_over_orders_by_brute_force():
-    """Mini-SCAN, the sums c(and) - c(after) given by random numbers: never fewer are contradicted, and as few can be."""
+    """Mini-SCAN, c(and) - c(after) given by random numbers: never fewer are contradicted."""
     rng, phrases = np.random.default_rng(0), scan_phrases(True)
     verbs = sorted({said[0] for said in phrases.values()})
     least = []
@@ -242,7 +244,7 @@ def test_one_unit_is_exactly_enough_for_mini_scan():
 
 
 def test_the_one_unit_takes_the_three_decisions_that_are_said():
-    """On before step 1: "and". Before step 2: both phrases are repeated. Before step 3: what comes first, three times."""
+    """On before step 1: "and". Before step 2: both are repeated. Before step 3: what comes first, three times."""
     net, batch = theory.exact_mini_scan(), MINI.held_out("test").to(torch.float64)
     start = net.encoder(batch.s)[1][:, -1:]
     with torch.no_grad():
@@ -259,7 +261,9 @@ def test_the_one_unit_takes_the_three_decisions_that_are_said():
 
 
 @settings(max_examples=20, deadline=None)
-@given(P=st.integers(0, 3), M=st.integers(1, 6), kind=st.sampled_from(["slow", "rotation", "spread"]), k=st.integers(0, 9))
+@given(
+    P=st.integers(0, 3), M=st.integers(1, 6), kind=st.sampled_from(["slow", "rotation", "spread"]), k=st.integers(0, 9)
+)
 def test_every_start_takes_opposite_pairs_for_every_P(P, M, kind, k):
     P = min(P, M)
     net, plain = (ALRNN(2, M, P, 1, init=Init(kind, opposite=one)) for one in (k, None))

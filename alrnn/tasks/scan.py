@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,7 +20,8 @@ TIMES = {"": 1, "twice": 2, "thrice": 3}
 SPLITS = ("all", "simple", "length", "add-jump", "turn-left")
 LONGEST, PRIMITIVE_ROWS, ORDER = 22, 1467, 7  # of the length split; rows of "jump" in add-jump; seed of random parts
 
-Command, Actions = tuple[str, ...], tuple[str, ...]
+Command: TypeAlias = tuple[str, ...]
+Actions: TypeAlias = tuple[str, ...]
 
 
 def scan_phrases(mini: bool = False) -> dict[Command, Actions]:

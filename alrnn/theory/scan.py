@@ -1,4 +1,4 @@
-"""SCAN: what no linear pair can answer, an encoder without a kink that keeps every word, and one kink that is enough."""
+"""SCAN: what no linear pair can answer, a linear encoder that keeps every word, and one kink that is enough."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..nets import ALRNN, EncoderDecoder
 from ..tasks import SCAN
-from ..tasks.scan import Actions, Command, scan_phrases
+from ..tasks.scan import Command, scan_phrases
 from .affine import _net, _units
 
 __all__ = ["ScanLimits", "scan_limits", "scan_quadruples", "scan_affine", "exact_reader", "exact_mini_scan"]
