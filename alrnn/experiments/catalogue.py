@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from .. import tasks
-from ..nets import ALRNN, GRU, LSTM, RNN, Init, Net
+from ..nets import ALRNN, GRU, LSTM, RNN, EncoderDecoder, Init, Net
 from ..nets.torch_nets import TorchNet, equal_size
 from ..sweep import describe, run
 from ..train.settings import DEFAULTS
@@ -32,10 +32,14 @@ class Experiment:
     init: Init = field(default_factory=Init)
     models: Sequence[str] = ()
     fit: dict[str, Any] = field(default_factory=dict)  # settings of `alrnn.fit`
+    encoder: int | None = None  # P of the encoder, where the task feeds a decoder; by default that of the decoder
 
     def net(self, kind: int | str, seed: int) -> Net:
-        """An AL-RNN if `kind` is P; or a baseline by name, with as many parameters as the AL-RNN with P = M."""
-        N, O = self.task.input_size, self.task.output_size  # noqa: E741
+        """An AL-RNN if `kind` is P, of the decoder, say; or a baseline by name, with as many parameters as with P = M."""
+        N, O, given = self.task.input_size, self.task.output_size, self.task.given_size  # noqa: E741
+        if given and not isinstance(kind, str):
+            stop = getattr(self.task, "stop", None)
+            return EncoderDecoder(N, self.M, kind, O, self.encoder, given, stop, seed, self.init)
         if not isinstance(kind, str):
             return ALRNN(N, self.M, kind, O, seed, self.init)
         if kind not in MODELS:
@@ -118,10 +122,10 @@ def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
             made[key] = tasks.Fixed(made[key], trials) if trials else made[key]
         if waves := start.pop("waves", None):
             start["angles"] = image_angles(waves, M // 2)
-        init = Init(**start)
-        yield Experiment(made[key], M, entry["sizes"], init, fit=fit)
+        init, reads = Init(**start), entry.get("encoder")
+        yield Experiment(made[key], M, entry["sizes"], init, fit=fit, encoder=reads)
         for other in (shared | entry).get("full", [{"pwl": 0.0}]):
-            yield Experiment(made[key], M, [M], replace(init, **other), fit=fit)
+            yield Experiment(made[key], M, [M], replace(init, **other), fit=fit, encoder=reads)
         yield Experiment(made[key], M, models=(shared | entry).get("models", tuple(MODELS)), fit=fit)
 
 

@@ -118,4 +118,5 @@ class Init:
         cos, sin = angles.cos(), angles.sin()
         blocks = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
         rest = [torch.ones(1, 1, dtype=torch.float64)] if n % 2 else []
-        return self.value * torch.block_diag(*blocks, *rest)
+        parts = [*blocks, *rest] or [torch.zeros(0, 0, dtype=torch.float64)]  # block_diag() of nothing is (1, 0)
+        return self.value * torch.block_diag(*parts)

@@ -7,6 +7,7 @@ from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
 from .fixed import Fixed
 from .losses import Head, Score
+from .scan import SCAN
 from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
 from .spoken import SpokenDigits
@@ -22,6 +23,7 @@ __all__ = [
     "Head",
     "Recorded",
     "RuleInversion",
+    "SCAN",
     "Score",
     "Sentiment",
     "SequentialMNIST",
