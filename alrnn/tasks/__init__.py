@@ -10,6 +10,7 @@ from .losses import Head, Score
 from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
 from .spoken import SpokenDigits
+from .two_step import TwoStep
 
 __all__ = [
     "Adding",
@@ -27,6 +28,7 @@ __all__ = [
     "SpokenDigits",
     "Task",
     "TwoModality",
+    "TwoStep",
     "VariableCopy",
 ]
 __dir__ = __all__.copy  # dir() shows what is public
