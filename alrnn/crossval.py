@@ -42,9 +42,9 @@ def cross_validate(
 
     Returns:
         one row for each net and group it is tested on: P, seed, lr, fold, train_loss (mean of the last 5% of steps),
-        diverged (step or missing), validation (the net's main score there), group, the task's scores by name, main one first, and count, the weight behind them:
-        the mean of a score over groups weighted by count is that over all steps. `alrnn.statistics.paired_bootstrap`
-        compares two P.
+        diverged (step or missing), validation (the net's main score there), group, the task's scores by name, main one
+        first, and count, the weight behind them: the mean of a score over groups weighted by count is that over all
+        steps. `alrnn.statistics.paired_bootstrap` compares two P.
 
     Raises:
         TypeError: another task.

@@ -1,7 +1,7 @@
 """Two-step task: what the next choice is predicted from, and whether a gate would be found, in tables.
 
-`python -m alrnn.experiments.two_step choices FILE` makes data/results/two-step.csv, with `power` two-step-power.csv and with
-`units` two-step-units.csv. A table goes on where it stopped.
+`python -m alrnn.experiments.two_step choices FILE` makes the table of choices; `power` and `units` make those of
+simulated spikes and of what the one unit does. A table goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ..nets import ALRNN, GRU, Init
 from ..tasks import TwoStep
 from ..train import fit
 
-M, SIZES, STARTS = 8, (0, 1, 2, 3, 4, 8), 3
+M, SIZES, STARTS = 8, (0, 1, 2, 3, 4, 8), 2
 START = Init("spread", time_constants=(3.0, 60.0), W=0.05, C=0.3, D=0.1)
-FIT: dict[str, Any] = {"steps": 500, "lr": (2.5e-3, 5e-3, 1e-2), "batch_size": 64, "clip": 0.3}
+FIT: dict[str, Any] = {"steps": 500, "lr": (5e-3, 1e-2), "batch_size": 64, "clip": 0.3}
 SPIKES = Init("spread", time_constants=(2.0, 40.0), W=0.02, C=0.2, D=0.02, pwl=0.5)
 SPIKES_FIT: dict[str, Any] = {"steps": 300, "lr": (5e-3, 1e-2), "batch_size": 64, "clip": 0.3}
 SIMULATED = {  # animals whose P is known
@@ -66,26 +66,28 @@ def gru(table: pd.DataFrame, shown: Any) -> pd.DataFrame:
 
 
 def choice_pieces() -> Iterator[tuple[dict[str, Any], Callable[[], pd.DataFrame]]]:
-    """What makes each part of the table of choices, and the columns that name it."""
-    for name, shown in (
-        ("animal 0", "state"),
-        ("animal 1", "state"),
-        ("one kink", "state"),
-        ("linear", "state"),
-        ("animal 0", "transition"),
-    ):
-        table = animal(name)
-        task = TwoStep(table, shown=shown)  # type: ignore[arg-type]
-        about = {"animal": name, "shown": shown}
-        for P in SIZES if name not in SIMULATED else SIZES[:4]:
+    """What makes each part of the table of choices, and the columns that name it; the most telling ones first."""
+    named = [("animal 0", "state"), ("animal 1", "state"), *((name, "state") for name in SIMULATED)]
+    named.append(("animal 0", "transition"))
+    sessions = [animal(name) for name, _ in named]
+    made = [TwoStep(table, shown=shown) for table, (_, shown) in zip(sessions, named, strict=True)]  # type: ignore[arg-type]
+    abouts = [{"animal": name, "shown": shown} for name, shown in named]
+    recorded = list(zip(abouts[:2], made[:2], strict=True))
+    for P in (0, 1, 2, 3):
+        for about, task in zip(abouts[: 2 if P == 3 else 4], made, strict=False):
             yield about | {"model": f"P = {P}"}, partial(choices, task, P)
-        if name in SIMULATED or shown != "state":
-            continue
+    for about, task in recorded:
         for terms in theory.TERMS:
             yield about | {"model": f"logistic, {terms}"}, partial(theory.fit_choices, task, terms)
         for kind in ("model-free", "model-based", "both"):
             yield about | {"model": f"learner, {kind}"}, partial(theory.fit_reinforcement, task, kind)
-        yield about | {"model": "GRU"}, partial(gru, table, shown)
+        yield about | {"model": "P = 8"}, partial(choices, task, 8)
+    for about, table in zip(abouts[:2], sessions, strict=False):
+        yield about | {"model": "GRU"}, partial(gru, table, "state")
+    for about, task in recorded:
+        yield about | {"model": "P = 4"}, partial(choices, task, 4)
+    for P in SIZES:
+        yield abouts[4] | {"model": f"P = {P}"}, partial(choices, made[4], P)
 
 
 def power_pieces(sets: int = 3) -> Iterator[tuple[dict[str, Any], Callable[[], pd.DataFrame]]]:
@@ -112,7 +114,7 @@ def unit_pieces(starts: int = 6) -> Iterator[tuple[dict[str, Any], Callable[[], 
 
 
 def units(name: str, starts: int) -> pd.DataFrame:
-    """Of each start: log-odds of repeating the state's choice and the bit, after each state and reward; time constants."""
+    """Of each start: what `theory.read_unit` finds."""
     task = TwoStep(animal(name))
     nets = [ALRNN(task.input_size, M, 1, task.output_size, seed, START) for seed in range(starts)]
     history = fit(nets, task, progress=False, **FIT | {"lr": 5e-3})

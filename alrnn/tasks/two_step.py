@@ -22,10 +22,10 @@ COLUMNS = ("session", "choice", "transition", "state", "picture", "reward", "fre
 class TwoStep(Arrays):
     """Before each trial a net is shown the last one and says how likely either first choice is.
 
-    Inputs: the last trial's choice, state (or transition), picture, each -1 or 1, reward, 1, 0 or -1, and a 1 that says
-    that a trial is shown. It is shown at one step; `blank` empty ones follow, and at the last of these the choice, class
-    0 or 1 for -1 or 1, is asked for. Sessions are cut into runs of `trials` trials, each of which starts anew, its first
-    choice not asked for; nor are those that were not free. A rest shorter than half a run is left out.
+    Inputs: the last trial's choice, state (or transition), picture, each -1 or 1, reward, 1, 0 or -1, and a 1 that
+    says that a trial is shown. It is shown at one step; `blank` empty ones follow, and at the last of these the choice,
+    class 0 or 1 for -1 or 1, is asked for. Sessions are cut into runs of `trials` trials, each of which starts anew,
+    its first choice not asked for; nor are those that were not free. A rest shorter than half a run is left out.
 
     Args:
         table: one row a trial, as `datasets.two_step` or `theory.simulate_choices` has it; of one animal, say.
@@ -57,7 +57,8 @@ class TwoStep(Arrays):
         if shown not in ("state", "transition"):
             raise ValueError(f"shown must be state or transition, got {shown!r}")
         _check(table)
-        s, target, weight, groups = [], [], [], []
+        s, target, weight = [], [], []
+        groups: list[Any] = []
         for session, rows in table.groupby("session"):
             for start in range(0, len(rows) - (trials + 1) // 2 + 1, trials):
                 run = rows.iloc[start : start + trials]
@@ -92,7 +93,9 @@ class TwoStep(Arrays):
     def scores(self, output: Answer | Tensor, batch: Batch) -> dict[str, Score]:
         """Bits a choice and accuracy, for each net."""
         y = batch.read(output if isinstance(output, Tensor) else output.y)
-        bits, count = weighted(measure("cross_entropy", y, batch.target) / math.log(2), batch.weight, False, y.double().dtype)
+        bits, count = weighted(
+            measure("cross_entropy", y, batch.target) / math.log(2), batch.weight, False, y.double().dtype
+        )
         right, _ = weighted(measure("accuracy", y, batch.target), batch.weight, False, y.double().dtype)
         count = count.expand(bits.shape)
         return {"bits": Score(bits, count, "lower"), "accuracy": Score(right, count, "higher")}

@@ -16,13 +16,15 @@ __all__ = ["selecting_net", "simulate_spikes"]
 BIN, RULE, STIMULI, BINS = 0.05, 4, 14, 40  # seconds; when the rule and the stimuli come; bins a trial
 
 
-def selecting_net(units: int = 29, strength: float = 0.5, gated: bool = True, rate: float = 5.0, seed: int = 0) -> ALRNN:
+def selecting_net(
+    units: int = 29, strength: float = 0.5, gated: bool = True, rate: float = 5.0, seed: int = 0
+) -> ALRNN:
     r"""M = 6, P = 1: a rule selects one of two stimuli; the log-rates of `units` neurons follow the states.
 
     Inputs: rule c = +-1, a 1 with it, stimuli s_1, s_2 = +-1; each for one bin. The stimulus that counts is
-    (s_1 + s_2) / 2 + c x with x = (s_1 - s_2) / 2, and c x = |x + c| - 1: one kink. Units: the rule held, the 1 held, the
-    stimulus selected (a time constant of 20 bins), both stimuli's sum (10 bins), their difference (5 bins), and the
-    PWL unit x + c. Not gated, P = 0: the selected stimulus lacks c x.
+    (s_1 + s_2) / 2 + c x with x = (s_1 - s_2) / 2, and c x = |x + c| - 1: one kink. Units: the rule held, the 1 held,
+    the stimulus selected (a time constant of 20 bins), both stimuli's sum (10 bins), their difference (5 bins), and
+    the PWL unit x + c. Not gated, P = 0: the selected stimulus lacks c x.
 
     Args:
         strength: standard deviation, over neurons, of the weight of the selected stimulus in a log-rate; the others
@@ -36,8 +38,8 @@ def selecting_net(units: int = 29, strength: float = 0.5, gated: bool = True, ra
     W = [[1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0], [-kink, -kink, slow, 0, 0, 2 * kink]]
     W += [[0, 0, 0, middle, 0, 0], [0, 0, 0, 0, fast, 0], [1, 0, 0, 0, 0, 0]]
     now = 0.5 / slow  # enters one bin before the kink does
-    C = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, now, now], [0, 0, 0.5, 0.5], [0, 0, 0.5, -0.5], [0, 0, 0.5, -0.5]]
-    # |u| - 1 = 2 relu(u) - u - 1; u_{t-1} = c + x_{t-1}, of which c is held: -u goes in by the rule and, for x, at once
+    C = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, now, now], [0, 0, 0.5, 0.5], [0, 0, 0.5, -0.5], [1, 0, 0.5, -0.5]]
+    # |u| - 1 = 2 relu(u) - u - 1 with u = c + x, of which c and 1 are held, and x goes in as it comes
     C[2] = [0, 0, now - kink * 0.5 / slow, now + kink * 0.5 / slow]
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(units, 5)) * np.array([0.25, 0.0, strength, 0.25, 0.25])

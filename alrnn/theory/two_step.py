@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..nets import ALRNN, Net
 from ..tasks.two_step import TwoStep
@@ -17,7 +16,15 @@ from .affine import _net
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TERMS", "choice_animal", "fit_choices", "fit_reinforcement", "lagged_trials", "read_unit", "simulate_choices"]
+__all__ = [
+    "TERMS",
+    "choice_animal",
+    "fit_choices",
+    "fit_reinforcement",
+    "lagged_trials",
+    "read_unit",
+    "simulate_choices",
+]
 
 # What a logistic regression sees of each of the last trials: of choice c, state s, picture p and reward r.
 TERMS: dict[str, str] = {
@@ -37,7 +44,7 @@ def choice_animal(
     bound: float = 1.0,
     blank: int = 2,
 ) -> ALRNN:
-    r"""A net that chooses in `tasks.TwoStep` with log-odds sum_k decay^k (product s r + main . (c, s, p, r)), k trials ago.
+    r"""Chooses in `tasks.TwoStep` with log-odds sum_k decay^k (product s r + main . (c, s, p, r)), k = 0 the last trial.
 
     For s = +-1 and |r| <= K, s r = |r + K s| - K: if s = 1 both sides are r, if s = -1 both are -r. And |u| is
     2 relu(u) - u. So one PWL unit, u = r + K s, makes the product: P = 1, M = 2. Without the product P = 0, M = 1.
@@ -45,7 +52,9 @@ def choice_animal(
     taken off by the input that says that a trial is shown. bound: K. float64.
     """
     if len(main) != 4 or not 0 < decay < 1 or not 1 <= bound < math.inf or blank < 1:
-        raise ValueError(f"wanted 4 main effects, 0 < decay < 1, bound >= 1, blank >= 1; got {main}, {decay}, {bound}, {blank}")
+        raise ValueError(
+            f"wanted 4 main effects, 0 < decay < 1, bound >= 1, blank >= 1; got {main}, {decay}, {bound}, {blank}"
+        )
     step = decay ** (1 / (blank + 1))
     c, s, p, r = main
     linear = torch.tensor([c, s - product * bound, p, r - product, -product * bound], dtype=torch.float64) / step
@@ -90,7 +99,7 @@ def simulate_choices(net: Net, sessions: int, trials: int = 400, seed: int = 0, 
 
 
 def lagged_trials(task: TwoStep, terms: str, lags: int = 8) -> np.ndarray:
-    """Products such as "sr" of what was seen 1 to `lags` trials ago, 0 before a run begins: (n, trials, terms * lags)."""
+    """Products such as "sr" of what was seen 1 to `lags` trials ago, 0 before a run: (n, trials, terms * lags)."""
     seen = dict(zip("cspr", task.by_trial()[0].double().numpy().transpose(2, 0, 1), strict=False))
     columns = []
     for term in terms.split():
@@ -118,10 +127,9 @@ def fit_choices(
 def fit_reinforcement(task: TwoStep, kind: str = "both", folds: int = 5) -> pd.DataFrame:
     """Reinforcement learners with "model-free" values of the first choice, "model-based" ones, or "both".
 
-    The usual hybrid (Daw et al. 2011): second-stage values of four pictures by the rule of Rescorla and Wagner, first-stage
-    values from these at once and, by a share, from the reward; model-based values weigh the better picture of each
-    state by how often a choice leads there; pictures not chosen are forgotten; the last choice is repeated. Eight
-    numbers, by maximum likelihood over a fold's training sessions.
+    The usual hybrid (Daw et al. 2011): second-stage values of four pictures by the rule of Rescorla and Wagner,
+    first-stage values from these at once and, by a share, from the reward; model-based values weigh the better picture
+    of each state by how often a choice leads there; all four fade; the last choice is repeated. Eight numbers, by maximum likelihood over a fold's training sessions.
     """
     from scipy.optimize import minimize
 
@@ -130,35 +138,45 @@ def fit_reinforcement(task: TwoStep, kind: str = "both", folds: int = 5) -> pd.D
         raise ValueError(f"kind must be one of {', '.join(on)}, of a task that shows the state, got {kind!r}")
     seen = task.by_trial()[0].double().numpy()
 
-    def logits(theta: np.ndarray, index: np.ndarray) -> np.ndarray:
-        return _learner(np.r_[theta[:4], theta[4:6] * on[kind], theta[6:]], seen[index])
+    used = np.r_[np.ones(4), on[kind], np.ones(2)]
+    nudges = 1e-5 * np.r_[np.zeros((1, 8)), np.eye(8)]
 
     def fit(train: np.ndarray, validation: np.ndarray, value: Callable) -> np.ndarray:
         y, w = value(train)
+
+        def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            at, *near = (_bits(x, y, w)[0] for x in _learner((theta + nudges) * used, seen[train]))
+            return at, (np.array(near) - at) / 1e-5
+
         start = np.r_[0.5, 0.5, 0.5, 0.2, 1.0, 1.0, 0.1, 0.0]
-        limits = [(0.0, 1.0)] * 4 + [(-20.0, 20.0)] * 4
-        found = minimize(lambda b: _bits(logits(b, train), y, w)[0], start, bounds=limits, options={"maxiter": 60})
-        return logits(found.x, np.arange(len(seen)))
+        limits = [(0.0, 0.99999)] * 4 + [(-20.0, 20.0)] * 4
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": 60})
+        return _learner((found.x * used)[None], seen)[0]
 
     return _held_out(task, folds, fit)
 
 
 def _learner(theta: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Log-odds of choice 1 before each trial (n, trials), from the trials seen before, (n, trials, 5)."""
-    rate, second, share, forget, based, free, stay, bias = theta
+    """Log-odds of choice 1 before each trial, (G, n, trials), of G learners with numbers theta (G, 8).
+
+    seen: what was shown before each trial, (n, trials, 5).
+    """
     n = len(seen)
-    every, Q, V = np.arange(n), np.zeros((n, 2)), np.zeros((n, 2, 2))
-    logits = np.zeros(seen.shape[:2])
+    rate, second, share, forget, based, free, stay, bias = np.repeat(theta, n, axis=0).T
+    every, Q, V = np.arange(len(rate)), np.zeros((len(rate), 2)), np.zeros((len(rate), 2, 2))
+    logits = np.zeros((len(rate), seen.shape[1]))
     for t in range(seen.shape[1]):
-        c, s, p, r, there = seen[:, t].T
+        c, s, p, r, there = np.tile(seen[:, t], (len(theta), 1)).T
         at, here, which = (c > 0).astype(int), (s > 0).astype(int), (p > 0).astype(int)
         value, old = V[every, here, which], Q[every, at]
         V = V * (1 - forget * there)[:, None, None]
         Q[every, at] += there * rate * (value - old + share * (r - value))
         V[every, here, which] = np.where(there > 0, value + second * (r - value), value)
         best = V.max(2)
-        logits[:, t] = based * (2 * COMMON - 1) * (best[:, 1] - best[:, 0]) + free * (Q[:, 1] - Q[:, 0]) + stay * c + bias
-    return logits
+        logits[:, t] = (
+            based * (2 * COMMON - 1) * (best[:, 1] - best[:, 0]) + free * (Q[:, 1] - Q[:, 0]) + stay * c + bias
+        )
+    return logits.reshape(len(theta), n, -1)
 
 
 def _logistic(X: np.ndarray, y: np.ndarray, w: np.ndarray, penalty: float) -> np.ndarray:
