@@ -4,6 +4,8 @@ import importlib
 import io
 import itertools
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,10 @@ from test_datasets import local
 
 import alrnn
 from alrnn import datasets, regions, statistics, tasks, theory
-from alrnn.experiments import two_step as experiment
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+import two_step as experiment  # noqa: E402
 
 MAIN = (0.3, -0.2, 0.1, 0.4)
 
@@ -161,9 +166,9 @@ def test_a_learner_by_hand():
 
 
 def quick(animal, sizes=(0, 1, 2), lr=1e-2):
-    table = theory.simulate_choices(theory.choice_animal(**animal), 50, 100, seed=3)
+    table = theory.simulate_choices(theory.choice_animal(**animal), 40, 100, seed=3)
     task = tasks.TwoStep(table, trials=50, split=(0.1, 0.2))
-    how = {"init": experiment.START, "steps": 200, "batch_size": 32, "lr": lr, "clip": 0.3, "progress": False}
+    how = {"init": experiment.START, "steps": 150, "batch_size": 32, "lr": lr, "clip": 0.3, "progress": False}
     found = alrnn.cross_validate(task, 8, sizes, 2, folds=2, **how)
     return found.loc[found.groupby(["P", "group"]).train_loss.idxmin()]
 

@@ -44,7 +44,7 @@ def choice_animal(
     bound: float = 1.0,
     blank: int = 2,
 ) -> ALRNN:
-    r"""Chooses in `tasks.TwoStep` with log-odds sum_k decay^k (product s r + main . (c, s, p, r)), k = 0 the last trial.
+    r"""Chooses in `tasks.TwoStep` with log-odds sum_k decay^k (product s r + main . (c, s, p, r)), k = 0 for the last.
 
     For s = +-1 and |r| <= K, s r = |r + K s| - K: if s = 1 both sides are r, if s = -1 both are -r. And |u| is
     2 relu(u) - u. So one PWL unit, u = r + K s, makes the product: P = 1, M = 2. Without the product P = 0, M = 1.
@@ -129,7 +129,8 @@ def fit_reinforcement(task: TwoStep, kind: str = "both", folds: int = 5) -> pd.D
 
     The usual hybrid (Daw et al. 2011): second-stage values of four pictures by the rule of Rescorla and Wagner,
     first-stage values from these at once and, by a share, from the reward; model-based values weigh the better picture
-    of each state by how often a choice leads there; all four fade; the last choice is repeated. Eight numbers, by maximum likelihood over a fold's training sessions.
+    of each state by how often a choice leads there; all four fade; the last choice is repeated. Eight numbers, by
+    maximum likelihood over a fold's training sessions.
     """
     from scipy.optimize import minimize
 

@@ -1,6 +1,6 @@
 """Two-step task: what the next choice is predicted from, and whether a gate would be found, in tables.
 
-`python -m alrnn.experiments.two_step choices FILE` makes the table of choices; `power` and `units` make those of
+`python tools/two_step.py choices FILE` makes the table of choices; `power` and `units` make those of
 simulated spikes and of what the one unit does. A table goes on where it stopped.
 """
 
@@ -16,11 +16,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .. import datasets, theory
-from ..crossval import cross_validate
-from ..nets import ALRNN, GRU, Init
-from ..tasks import TwoStep
-from ..train import fit
+from alrnn import ALRNN, Init, cross_validate, datasets, fit, theory
+from alrnn.nets import GRU
+from alrnn.tasks import TwoStep
 
 M, SIZES, STARTS = 8, (0, 1, 2, 3, 4, 8), 2
 START = Init("spread", time_constants=(3.0, 60.0), W=0.05, C=0.3, D=0.1)
