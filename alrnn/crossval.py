@@ -41,10 +41,10 @@ def cross_validate(
         nonlinear_sizes, seeds, init, diverged, progress, device, settings: as for `sweep`; init is for `ALRNN` alone.
 
     Returns:
-        one row for each net and group it is tested on: P, seed, lr, fold, diverged (step or missing), validation (the
-        net's main score there), group, the task's scores by name, main one first, and count, the weight behind them:
-        the mean of a score over groups weighted by count is that over all steps. `alrnn.statistics.paired_bootstrap`
-        compares two P.
+        one row for each net and group it is tested on: P, seed, lr, fold, train_loss (mean of the last 5% of steps),
+        diverged (step or missing), validation (the net's main score there), group, the task's scores by name, main one
+        first, and count, the weight behind them: the mean of a score over groups weighted by count is that over all
+        steps. `alrnn.statistics.paired_bootstrap` compares two P.
 
     Raises:
         TypeError: another task.
@@ -64,6 +64,8 @@ def cross_validate(
     scores(made[:1], tasks[0], tasks[0].held_out("validation", 1), window=window)  # what can fail fails before training
     history = fit(made, [tasks[k] for *_, k in wanted], diverged=diverged, progress=progress, device=device, **settings)
     nets = pd.DataFrame(wanted, columns=["P", "seed", "lr", "fold"])
+    tail = max(1, len(history.loss) // 20)
+    nets["train_loss"] = history.loss[-tail:].mean(0, dtype=float)
     nets["diverged"] = pd.array([history.diverged.get(i) for i in range(len(made))], dtype="Int64")
 
     def stack(part: pd.DataFrame) -> Stack:

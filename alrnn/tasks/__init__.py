@@ -12,6 +12,7 @@ from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
 from .spoken import SpokenDigits
 from .suite import Suite
+from .two_step import TwoStep
 
 __all__ = [
     "Adding",
@@ -31,6 +32,7 @@ __all__ = [
     "Suite",
     "Task",
     "TwoModality",
+    "TwoStep",
     "VariableCopy",
 ]
 __dir__ = __all__.copy  # dir() shows what is public
