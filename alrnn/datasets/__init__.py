@@ -7,9 +7,9 @@ unpickled and no archive is unpacked to disk.
 """
 
 from .fetch import DataError, describe, fetch
-from .readers import digits, imdb, mnist, result_tables, results, spoken_digits
+from .readers import digits, imdb, mnist, result_tables, results, shakespeare, spoken_digits, wikitext2
 from .registry import REGISTRY, DataFile, DataSet
 
 __all__ = ["REGISTRY", "DataError", "DataFile", "DataSet", "describe", "fetch", "result_tables", "results"]
-__all__ += ["digits", "imdb", "mnist", "spoken_digits"]
+__all__ += ["digits", "imdb", "mnist", "shakespeare", "spoken_digits", "wikitext2"]
 __dir__ = __all__.copy  # dir() shows what is public

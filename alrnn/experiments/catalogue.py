@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from .. import tasks
-from ..nets import ALRNN, GRU, LSTM, RNN, Init, Net
+from ..nets import ALRNN, GRU, LSTM, RNN, Init, Net, ReadoutALRNN
 from ..nets.torch_nets import TorchNet, equal_size
 from ..sweep import describe, run
 from ..train.settings import DEFAULTS
@@ -32,16 +32,23 @@ class Experiment:
     init: Init = field(default_factory=Init)
     models: Sequence[str] = ()
     fit: dict[str, Any] = field(default_factory=dict)  # settings of `alrnn.fit`
+    readout: str | None = None  # of a `ReadoutALRNN`; None: `ALRNN`
 
     def net(self, kind: int | str, seed: int) -> Net:
         """An AL-RNN if `kind` is P; or a baseline by name, with as many parameters as the AL-RNN with P = M."""
         N, O = self.task.input_size, self.task.output_size  # noqa: E741
         if not isinstance(kind, str):
-            return ALRNN(N, self.M, kind, O, seed, self.init)
+            return self._own(kind, seed)
         if kind not in MODELS:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, got {kind!r}")
-        model, count = MODELS[kind], ALRNN(N, self.M, self.M, O).size()
+        model, count = MODELS[kind], self._own(self.M, 0).size()
         return model(N, equal_size(model, N, O, count, self.task.inputs), O, seed, self.task.inputs)
+
+    def _own(self, P: int, seed: int) -> ALRNN:
+        N, O = self.task.input_size, self.task.output_size  # noqa: E741
+        if self.readout is None:
+            return ALRNN(N, self.M, P, O, seed, self.init)
+        return ReadoutALRNN(N, self.M, P, O, self.readout, seed=seed, init=self.init)  # type: ignore[arg-type]
 
     def settings(self, kind: int | str, seed: int) -> dict[str, Any]:
         """The settings of one net, as they stand in its row; kind is P or the name of a baseline."""
@@ -119,10 +126,11 @@ def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
         if waves := start.pop("waves", None):
             start["angles"] = image_angles(waves, M // 2)
         init = Init(**start)
-        yield Experiment(made[key], M, entry["sizes"], init, fit=fit)
+        read = (shared | entry).get("readout")
+        yield Experiment(made[key], M, entry["sizes"], init, fit=fit, readout=read)
         for other in (shared | entry).get("full", [{"pwl": 0.0}]):
-            yield Experiment(made[key], M, [M], replace(init, **other), fit=fit)
-        yield Experiment(made[key], M, models=(shared | entry).get("models", tuple(MODELS)), fit=fit)
+            yield Experiment(made[key], M, [M], replace(init, **other), fit=fit, readout=read)
+        yield Experiment(made[key], M, models=(shared | entry).get("models", tuple(MODELS)), fit=fit, readout=read)
 
 
 _CATALOGUE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))

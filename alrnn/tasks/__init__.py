@@ -6,6 +6,7 @@ from .base import Batch, Recorded, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
 from .fixed import Fixed
+from .language import Characters, Words, generate, places
 from .losses import Head, Score
 from .sentiment import GeneratedSentiment, Sentiment
 from .smnist import SequentialMNIST
@@ -15,6 +16,7 @@ __all__ = [
     "Adding",
     "Arrays",
     "Batch",
+    "Characters",
     "Fixed",
     "FixedCopy",
     "GeneratedSentiment",
@@ -28,5 +30,8 @@ __all__ = [
     "Task",
     "TwoModality",
     "VariableCopy",
+    "Words",
+    "generate",
+    "places",
 ]
 __dir__ = __all__.copy  # dir() shows what is public

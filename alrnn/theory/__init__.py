@@ -6,16 +6,17 @@ number at one step is some linear net; K numbers need up to K T units, and answe
 """
 
 # ruff: noqa: F403
-from . import adding, affine, bounds, capacity, context, copy, optimum, sentiment
+from . import adding, affine, bounds, capacity, context, copy, language, optimum, sentiment
 from .adding import *
 from .affine import *
 from .bounds import *
 from .capacity import *
 from .context import *
 from .copy import *
+from .language import *
 from .optimum import *
 from .sentiment import *
 
 __all__ = [*affine.__all__, *optimum.__all__, *adding.__all__, *context.__all__, *copy.__all__, *sentiment.__all__]
-__all__ += [*capacity.__all__, *bounds.__all__]
+__all__ += [*capacity.__all__, *bounds.__all__, *language.__all__]
 __dir__ = __all__.copy  # dir() shows what is public
