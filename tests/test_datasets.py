@@ -208,7 +208,12 @@ def test_describe_lists_what_is_where(places):
     put(places["local"] / "aclImdb.tar.xz", b"")
     put(places["bundled"] / "digits.npz", b"")
     where = datasets.describe().set_index("name")["where"]
-    assert where.to_dict() == {"digits": "bundled", "mnist": "cache", "spoken-digits": "not here", "imdb": "ALRNN_DATA"}
+    assert where.to_dict() == {
+        "digits": "bundled",
+        "mnist": "cache",
+        "spoken-digits": "not here",
+        "imdb": "ALRNN_DATA",
+    } | dict.fromkeys(["shakespeare", "wikitext-2"], "not here")
 
 
 def test_bundled_folder_beside_the_package(tmp_path, monkeypatch):

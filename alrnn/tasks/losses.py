@@ -2,8 +2,9 @@
 
 Objectives: "mse", squared error; "cross_entropy" of classes, nats; "poisson", negative log-likelihood of counts whose
 log-rate is y, nats, without the term that does not depend on y.
-Metrics: "mse" and "cross_entropy" as above; "bits", cross-entropy to base 2; "accuracy", share of right classes; "deviance", of counts, twice the nats
-by which the log-likelihood falls short of that of a model that knows each count. Higher is better for accuracy alone.
+Metrics: "mse" and "cross_entropy" as above; "bits", cross-entropy to base 2; "accuracy", share of right classes;
+"deviance", of counts, twice the nats by which the log-likelihood falls short of that of a model that knows each count.
+Higher is better for accuracy alone.
 """
 
 from __future__ import annotations
