@@ -7,10 +7,10 @@ unpickled and no archive is unpacked to disk.
 """
 
 from .fetch import DataError, describe, fetch
-from .readers import digits, imdb, mnist, result_tables, results, spoken_digits
+from .readers import digits, imdb, mnist, result_tables, results, shakespeare, spoken_digits, wikitext2
 from .registry import REGISTRY, DataFile, DataSet
 from .two_step import two_step
 
 __all__ = ["REGISTRY", "DataError", "DataFile", "DataSet", "describe", "fetch", "result_tables", "results"]
-__all__ += ["digits", "imdb", "mnist", "spoken_digits", "two_step"]
+__all__ += ["digits", "imdb", "mnist", "shakespeare", "spoken_digits", "two_step", "wikitext2"]
 __dir__ = __all__.copy  # dir() shows what is public

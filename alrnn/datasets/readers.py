@@ -66,6 +66,19 @@ def imdb(split: str = "train") -> tuple[list[str], NDArray[np.int64]]:
     return [reviews[key] for key in order], np.array([label for label, _ in order], np.int64)
 
 
+def shakespeare() -> str:
+    """Tiny Shakespeare, 1,115,394 characters, one byte each."""
+    return obtain("shakespeare", REGISTRY["shakespeare"].files[0])[1].decode("ascii")
+
+
+def wikitext2(part: str) -> list[str]:
+    """The words of WikiText-2's part "valid" or "test" in order, "<eos>" at the end of each line."""
+    if part not in ("valid", "test"):
+        raise ValueError(f"part must be 'valid' or 'test', not {part!r}")
+    text = obtain("wikitext-2", REGISTRY["wikitext-2"].files[part == "test"])[1].decode("utf-8")
+    return [word for line in text.splitlines() for word in [*line.split(), "<eos>"]]
+
+
 def results(name: str) -> pd.DataFrame:
     """A table of the full-size runs, data/results/NAME.csv, with the settings of every row."""
     import pandas as pd

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from .. import tasks
-from ..nets import ALRNN, GRU, LSTM, RNN, EncoderDecoder, Init, Net
+from ..nets import ALRNN, GRU, LSTM, RNN, EncoderDecoder, Init, Net, ReadoutALRNN
 from ..nets.torch_nets import TorchNet, equal_size
 from ..sweep import describe, run
 from ..train.settings import DEFAULTS
@@ -33,19 +33,26 @@ class Experiment:
     models: Sequence[str] = ()
     fit: dict[str, Any] = field(default_factory=dict)  # settings of `alrnn.fit`
     encoder: int | None = None  # P of the encoder, where the task feeds a decoder; by default that of the decoder
+    readout: str | None = None  # of a `ReadoutALRNN`; None: `ALRNN`
 
     def net(self, kind: int | str, seed: int) -> Net:
         """An AL-RNN if `kind` is P, of the decoder, say; or a baseline by name, with as many parameters as with P = M."""
-        N, O, given = self.task.input_size, self.task.output_size, self.task.given_size  # noqa: E741
-        if given and not isinstance(kind, str):
-            stop = getattr(self.task, "stop", None)
-            return EncoderDecoder(N, self.M, kind, O, self.encoder, given, stop, seed, self.init)
         if not isinstance(kind, str):
-            return ALRNN(N, self.M, kind, O, seed, self.init)
+            return self._own(kind, seed)
         if kind not in MODELS:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, got {kind!r}")
-        model, count = MODELS[kind], ALRNN(N, self.M, self.M, O).size()
+        model, count = MODELS[kind], self._own(self.M, 0).size()
+        N, O = self.task.input_size, self.task.output_size  # noqa: E741
         return model(N, equal_size(model, N, O, count, self.task.inputs), O, seed, self.task.inputs)
+
+    def _own(self, P: int, seed: int) -> Net:
+        N, O, given = self.task.input_size, self.task.output_size, self.task.given_size  # noqa: E741
+        if given:
+            stop = getattr(self.task, "stop", None)
+            return EncoderDecoder(N, self.M, P, O, self.encoder, given, stop, seed, self.init)
+        if self.readout is None:
+            return ALRNN(N, self.M, P, O, seed, self.init)
+        return ReadoutALRNN(N, self.M, P, O, self.readout, seed=seed, init=self.init)  # type: ignore[arg-type]
 
     def settings(self, kind: int | str, seed: int) -> dict[str, Any]:
         """The settings of one net, as they stand in its row; kind is P or the name of a baseline."""
@@ -122,11 +129,11 @@ def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
             made[key] = tasks.Fixed(made[key], trials) if trials else made[key]
         if waves := start.pop("waves", None):
             start["angles"] = image_angles(waves, M // 2)
-        init, reads = Init(**start), entry.get("encoder")
-        yield Experiment(made[key], M, entry["sizes"], init, fit=fit, encoder=reads)
+        init, kind = Init(**start), {"encoder": entry.get("encoder"), "readout": (shared | entry).get("readout")}
+        yield Experiment(made[key], M, entry["sizes"], init, fit=fit, **kind)
         for other in (shared | entry).get("full", [{"pwl": 0.0}]):
-            yield Experiment(made[key], M, [M], replace(init, **other), fit=fit, encoder=reads)
-        yield Experiment(made[key], M, models=(shared | entry).get("models", tuple(MODELS)), fit=fit)
+            yield Experiment(made[key], M, [M], replace(init, **other), fit=fit, **kind)
+        yield Experiment(made[key], M, models=(shared | entry).get("models", tuple(MODELS)), fit=fit, **kind)
 
 
 _CATALOGUE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))

@@ -10,12 +10,14 @@ from .almost_linear import ALRNN
 from .encoder_decoder import EncoderDecoder
 from .init import Init
 from .net import Inputs, Net, Output
+from .readouts import ReadoutALRNN
 from .stack import Ensemble, Stack
 from .torch_nets import GRU, LSTM, RNN
 
-__all__ = ["ALRNN", "EncoderDecoder", "GRU", "LSTM", "RNN", "Ensemble", "Init", "Inputs", "Net", "Output", "Stack"]
+__all__ = ["ALRNN", "EncoderDecoder", "GRU", "LSTM", "RNN", "Ensemble", "Init", "Inputs", "Net", "Output"]
+__all__ += ["ReadoutALRNN", "Stack"]
 __dir__ = __all__.copy  # dir() shows what is public
-KINDS: tuple[type[Net], ...] = (ALRNN, EncoderDecoder, RNN, GRU, LSTM)
+KINDS: tuple[type[Net], ...] = (ALRNN, EncoderDecoder, ReadoutALRNN, RNN, GRU, LSTM)
 
 
 def plain(settings: Any) -> Any:

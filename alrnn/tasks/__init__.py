@@ -6,6 +6,7 @@ from .base import Batch, Recorded, Task
 from .context import RuleInversion, TwoModality
 from .copy import FixedCopy, VariableCopy
 from .fixed import Fixed
+from .language import Characters, Words, generate, places
 from .losses import Head, Score
 from .scan import SCAN
 from .sentiment import GeneratedSentiment, Sentiment
@@ -18,6 +19,7 @@ __all__ = [
     "Adding",
     "Arrays",
     "Batch",
+    "Characters",
     "Fixed",
     "FixedCopy",
     "GeneratedSentiment",
@@ -34,5 +36,8 @@ __all__ = [
     "TwoModality",
     "TwoStep",
     "VariableCopy",
+    "Words",
+    "generate",
+    "places",
 ]
 __dir__ = __all__.copy  # dir() shows what is public

@@ -143,7 +143,7 @@ class Task:
 
     name: by default that of the class. inputs: "words" where s holds words. chance: the score of the best constant.
     given_size: how many symbols, or columns, `Batch.given` has for a decoder, whose setting is the same; 0: none.
-    metric: what is reported: "mse", "accuracy", "cross_entropy" or "deviance" (`alrnn.tasks.losses`).
+    metric: what is reported: "mse", "accuracy", "cross_entropy", "bits" or "deviance" (`alrnn.tasks.losses`).
     objective: what is minimised; by default what goes with the metric.
     heads: instead of both, several groups of outputs with an objective and a metric of their own; the first is the
         main one. What is minimised is the sum of theirs, weighted.

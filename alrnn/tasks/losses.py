@@ -2,12 +2,14 @@
 
 Objectives: "mse", squared error; "cross_entropy" of classes, nats; "poisson", negative log-likelihood of counts whose
 log-rate is y, nats, without the term that does not depend on y.
-Metrics: "mse" and "cross_entropy" as above; "accuracy", share of right classes; "deviance", of counts, twice the nats
-by which the log-likelihood falls short of that of a model that knows each count. Higher is better for accuracy alone.
+Metrics: "mse" and "cross_entropy" as above; "bits", cross-entropy to base 2; "accuracy", share of right classes;
+"deviance", of counts, twice the nats by which the log-likelihood falls short of that of a model that knows each count.
+Higher is better for accuracy alone.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from numbers import Real
 from typing import Literal
@@ -19,11 +21,12 @@ from torch.nn import functional as F
 from ..checks import integer
 
 Objective = Literal["mse", "cross_entropy", "poisson"]
-Metric = Literal["mse", "accuracy", "cross_entropy", "deviance"]
+Metric = Literal["mse", "accuracy", "cross_entropy", "bits", "deviance"]
 OBJECTIVE: dict[str, Objective] = {  # of a metric, where a task names none
     "mse": "mse",
     "accuracy": "cross_entropy",
     "cross_entropy": "cross_entropy",
+    "bits": "cross_entropy",
     "deviance": "poisson",
 }
 METRIC: dict[str, Metric] = {"mse": "mse", "cross_entropy": "accuracy", "poisson": "deviance"}  # of a head's objective
@@ -88,6 +91,8 @@ def measure(metric: str, y: Tensor, target: Tensor) -> Tensor:
         _check_target(y, target, True)
         highest, answer = y.max(-1)
         return ((answer == target) & ~highest.isnan()).to(y.dtype)  # no number is no answer
+    if metric == "bits":
+        return error("cross_entropy", y, target) / math.log(2)
     if metric == "deviance":
         return 2 * (error("poisson", y, target) + torch.xlogy(target, target) - target)
     return error(metric, y, target)

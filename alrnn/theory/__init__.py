@@ -9,12 +9,14 @@ number at one step is some linear net; K numbers need up to K T units, and answe
 from . import adding, affine, bounds, capacity, context, copy, optimum, sentiment, suite
 from . import adding, affine, bounds, capacity, context, copy, optimum, scan, sentiment
 from . import adding, affine, bounds, capacity, context, copy, optimum, selection, sentiment, two_step
+from . import adding, affine, bounds, capacity, context, copy, language, optimum, sentiment
 from .adding import *
 from .affine import *
 from .bounds import *
 from .capacity import *
 from .context import *
 from .copy import *
+from .language import *
 from .optimum import *
 from .scan import *
 from .sentiment import *
@@ -29,4 +31,5 @@ from .two_step import *
 
 __all__ = [*affine.__all__, *optimum.__all__, *adding.__all__, *context.__all__, *copy.__all__, *sentiment.__all__]
 __all__ += [*capacity.__all__, *bounds.__all__, *two_step.__all__, *selection.__all__]
+__all__ += [*capacity.__all__, *bounds.__all__, *language.__all__]
 __dir__ = __all__.copy  # dir() shows what is public
