@@ -36,7 +36,7 @@ class Experiment:
     readout: str | None = None  # of a `ReadoutALRNN`; None: `ALRNN`
 
     def net(self, kind: int | str, seed: int) -> Net:
-        """An AL-RNN if `kind` is P, of the decoder, say; or a baseline by name, with as many parameters as with P = M."""
+        """An AL-RNN if `kind` is P, or the baseline of that name with as many parameters as the AL-RNN with P = M."""
         if not isinstance(kind, str):
             return self._own(kind, seed)
         if kind not in MODELS:

@@ -6,10 +6,21 @@ number at one step is some linear net; K numbers need up to K T units, and answe
 """
 
 # ruff: noqa: F403
-from . import adding, affine, bounds, capacity, context, copy, optimum, sentiment, suite
-from . import adding, affine, bounds, capacity, context, copy, optimum, scan, sentiment
-from . import adding, affine, bounds, capacity, context, copy, optimum, selection, sentiment, two_step
-from . import adding, affine, bounds, capacity, context, copy, language, optimum, sentiment
+from . import (
+    adding,
+    affine,
+    bounds,
+    capacity,
+    context,
+    copy,
+    language,
+    optimum,
+    scan,
+    selection,
+    sentiment,
+    suite,
+    two_step,
+)
 from .adding import *
 from .affine import *
 from .bounds import *
@@ -19,17 +30,12 @@ from .copy import *
 from .language import *
 from .optimum import *
 from .scan import *
-from .sentiment import *
-from .suite import *
-
-__all__ = [*affine.__all__, *optimum.__all__, *adding.__all__, *context.__all__, *copy.__all__, *sentiment.__all__]
-__all__ += [*capacity.__all__, *bounds.__all__, *suite.__all__]
-__all__ += [*capacity.__all__, *bounds.__all__, *scan.__all__]
 from .selection import *
 from .sentiment import *
+from .suite import *
 from .two_step import *
 
 __all__ = [*affine.__all__, *optimum.__all__, *adding.__all__, *context.__all__, *copy.__all__, *sentiment.__all__]
-__all__ += [*capacity.__all__, *bounds.__all__, *two_step.__all__, *selection.__all__]
-__all__ += [*capacity.__all__, *bounds.__all__, *language.__all__]
+__all__ += [*capacity.__all__, *bounds.__all__, *scan.__all__, *suite.__all__, *language.__all__]
+__all__ += [*two_step.__all__, *selection.__all__]
 __dir__ = __all__.copy  # dir() shows what is public
