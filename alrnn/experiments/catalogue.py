@@ -35,7 +35,7 @@ class Experiment:
     encoder: int | None = None  # P of the encoder, where the task feeds a decoder; by default that of the decoder
 
     def net(self, kind: int | str, seed: int) -> Net:
-        """An AL-RNN if `kind` is P, of the decoder, say; or a baseline by name, with as many parameters as with P = M."""
+        """An AL-RNN if `kind` is P (of the decoder); or a baseline, with as many parameters as with P = M."""
         N, O, given = self.task.input_size, self.task.output_size, self.task.given_size  # noqa: E741
         if given and not isinstance(kind, str):
             stop = getattr(self.task, "stop", None)
