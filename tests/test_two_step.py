@@ -22,7 +22,7 @@ from alrnn import datasets, regions, statistics, tasks, theory
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
-import two_step as experiment  # noqa: E402
+import two_step as experiment
 
 MAIN = (0.3, -0.2, 0.1, 0.4)
 
