@@ -60,7 +60,7 @@ def gru(table: pd.DataFrame, shown: Any) -> pd.DataFrame:
         diverged="drop",
         progress=False,
         **FIT | rates,
-    ).assign(P=pd.NA)
+    ).assign(P=np.nan)
 
 
 def choice_pieces() -> Iterator[tuple[dict[str, Any], Callable[[], pd.DataFrame]]]:

@@ -118,7 +118,8 @@ def fit_choices(
     X = lagged_trials(task, TERMS.get(terms, terms), lags)
 
     def fit(train: np.ndarray, validation: np.ndarray, value: Callable) -> np.ndarray:
-        made = [X @ b[:-1] + b[-1] for b in (_logistic(X[train], *value(train), p) for p in penalties)]
+        y, w = value(train)
+        made = [X @ b[:-1] + b[-1] for b in (_logistic(X[train], y, w, p) for p in penalties)]
         return min(made, key=lambda logit: _bits(logit[validation], *value(validation))[0])
 
     return _held_out(task, folds, fit)
