@@ -192,3 +192,21 @@ def test_pages_missing_or_beside_the_contents(site: tuple[str, Path], capsys, mo
 def test_address_follows_from_the_repository(tmp_path: Path) -> None:
     (tmp_path / "_config.yml").write_text("repository: {url: https://github.com/someone/some-book}\n")
     assert check_links.address(tmp_path) == "https://someone.github.io/some-book/"
+
+
+def test_terms_by_all_their_names() -> None:
+    glossary = "Words.\n\n```{glossary}\nPWL unit\n  A ReLU.\n\nfixed point, real or virtual\n  A state.\n```\n"
+    assert book_site.terms(glossary) == {
+        "pwl unit": "PWL unit",
+        "fixed point": "fixed point, real or virtual",
+        "fixed point, real or virtual": "fixed point, real or virtual",
+    }
+
+
+def test_a_term_links_where_it_is_first_explained(tmp_path: Path) -> None:
+    (tmp_path / "glossary.md").write_text("```{glossary}\nregion\n  Where the bits are the same.\n```\n", "utf-8")
+    doctree = page("Title\n=====\n\nA *region*, *Regions*, and **another** word.\n")
+    app = SimpleNamespace(srcdir=tmp_path, env=SimpleNamespace(docname="chapter"))
+    book_site.link_terms(app, doctree)
+    (link,) = doctree.findall(book_site.pending_xref)
+    assert link.astext() == "region" and link["reftarget"] == "region" and link["reftype"] == "term"

@@ -139,6 +139,8 @@ def link_terms(app: Sphinx, doctree: nodes.document) -> None:
         return
     known = terms(Path(app.srcdir, "glossary.md").read_text("utf-8"))
     for node in list(doctree.findall(lambda node: isinstance(node, (nodes.emphasis, nodes.strong)))):
+        if not all(isinstance(child, nodes.Text) for child in node.children):
+            continue  # a link within, for one
         words = node.astext().lower().rstrip(".:")
         term = known.get(words) or known.get(words.removesuffix("s"))
         inside = node.parent

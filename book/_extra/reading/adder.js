@@ -112,7 +112,12 @@
     event.preventDefault();
   });
   button.addEventListener("click", fresh);
-  new ResizeObserver(() => draw()).observe(root);
+  let drawnAt = 0;
+  new ResizeObserver(() => {
+    if (root.clientWidth === drawnAt) return; // words that need another line change the height alone
+    drawnAt = root.clientWidth;
+    draw(document.activeElement?.closest?.("#adder [data-t]")?.dataset.t);
+  }).observe(root);
   x = [0.62, 0.81, 0.17, 0.45, 0.93, 0.28, 0.54, 0.09, 0.71, 0.36, 0.5, 0.88, 0.22, 0.67, 0.41, 0.75, 0.13, 0.58, 0.33, 0.95];
   draw();
 })();
