@@ -672,7 +672,55 @@ def test_lesioned_copies_keep_what_the_net_was():
         assert lesioned.W.grad is not None and net.W.grad is None
 
 
+@pytest.mark.parametrize("M, P", [(5, 2), (4, 4)])
+def test_straighten_against_least_squares(M, P):
+    net = random_net(M, P, 3)
+    s, z = run(net)[:2]
+    z = torch.as_tensor(z)
+    for unit in range(P):
+        i = M - P + unit
+        v = z[..., i].flatten().numpy()
+        (slope, offset), *_ = np.linalg.lstsq(np.c_[v, np.ones_like(v)], np.maximum(v, 0), rcond=None)
+        A, W, C, h = (x.detach() for x in (net.A, net.W, net.C, net.h))
+        x, states = torch.zeros(len(s), M, dtype=torch.float64), []
+        for t in range(s.shape[1]):
+            output = torch.maximum(x, net.lower)
+            output[:, i] = slope * x[:, i] + offset
+            x = A * x + output @ W.T + s[:, t] @ C.T + h
+            states.append(x)
+        straight = rg.straighten(net, unit, z)
+        order = [*range(M - P), i, *(j for j in range(M - P, M) if j != i)]
+        with torch.no_grad():
+            assert torch.allclose(straight(s)[1], torch.stack(states, 1)[..., order], atol=1e-8)
+        assert straight.nonlinear_size == P - 1
+
+
+def test_a_unit_that_is_always_on_is_straight_already():
+    net = random_net(4, 2, 5)
+    z = torch.ones(3, 4).cumsum(0)
+    s = run(net)[0]
+    with torch.no_grad():
+        assert torch.allclose(rg.straighten(net, 0, z)(s)[0], rg.linearise(net, 0)(s)[0])
+        assert torch.allclose(rg.straighten(net, 0, -z)(s)[0], rg.linearise(rg.silence(net, 0), 0)(s)[0])
+
+
+@pytest.mark.parametrize("unit", range(5))
+def test_nothing_hears_of_a_lost_unit(unit):
+    net = random_net(5, 2, 7)
+    lost, s = rg.lose(net, unit), run(net)[0]
+    other = lost.copy()
+    with torch.no_grad():
+        other.W[unit], other.h[unit], other.C[unit] = 3.0, -1.0, 2.0
+        assert torch.equal(lost(s)[0], other(s)[0]) and not torch.equal(lost(s)[0], net(s)[0])
+    for bad in (-1, 5, 0.5):
+        with pytest.raises(ValueError, match="unit"):
+            rg.lose(net, bad)
+
+
 def test_lesion_errors():
+    for z in (np.zeros((3, 5)), np.zeros((0, 4)), np.full((2, 4), np.nan)):
+        with pytest.raises(ValueError, match="z "):
+            rg.straighten(random_net(4, 2, 0), 0, z)
     for lesion in (rg.linearise, rg.silence, lambda net, unit: rg.freeze(net, unit, 1.0)):
         for P, unit in ((0, 0), (2, 2), (2, -1), (2, 0.5)):
             with pytest.raises(ValueError, match="PWL units"):
@@ -693,7 +741,7 @@ def test_only_a_plain_net_is_lesioned():
     tied = random_net(4, 2, 0)
     torch.nn.utils.parametrize.register_parametrization(tied, "W", torch.nn.Identity())
     for net in (torch.nn.RNN(2, 4), rg.Map.of(random_net(4, 2, 0)), Another(1, 4, 2, 1), tied):
-        for lesion in (rg.linearise, rg.silence, lambda net, unit: rg.freeze(net, unit, 1.0)):
+        for lesion in (rg.linearise, rg.silence, rg.lose, lambda net, unit: rg.freeze(net, unit, 1.0)):
             with pytest.raises(TypeError, match="only a plain ALRNN can be lesioned"):
                 lesion(net, 0)
     assert type(rg.linearise(Named(1, 4, 2, 1), 0)) is Named

@@ -14,7 +14,7 @@ number p is unit M - P + p of the state. A net is an ALRNN, or a `Map`, the weig
 # fmt: off
 from .attractors import Attractor, attractors, lyapunov
 from .fixed_points import cycles, fixed_points, search
-from .lesions import LesionScores, freeze, lesion_scores, linearise, silence
+from .lesions import LesionScores, freeze, lesion_scores, linearise, lose, silence, straighten
 from .modes import (Alignment, Components, Map, Spectrum, alignment, jacobians, principal_components, spectrum,
                     time_constants)
 from .points import Cycle, FixedPoint, Points
@@ -24,8 +24,8 @@ from .visits import (DwellTimes, Information, Occupancy, Switches, Visits, conti
 __all__ = [
     "Alignment", "Attractor", "Components", "Cycle", "DwellTimes", "FixedPoint", "Information", "LesionScores", "Map",
     "Occupancy", "Points", "Spectrum", "Switches", "Visits", "alignment", "attractors", "contingency", "cycles",
-    "dwell_times", "fixed_points", "freeze", "information", "jacobians", "lesion_scores", "linearise", "lyapunov",
-    "occupancy", "principal_components", "search", "silence", "spectrum", "switches", "time_constants",
-    "transition_counts", "transition_matrix", "visits",
+    "dwell_times", "fixed_points", "freeze", "information", "jacobians", "lesion_scores", "linearise", "lose",
+    "lyapunov", "occupancy", "principal_components", "search", "silence", "spectrum", "straighten", "switches",
+    "time_constants", "transition_counts", "transition_matrix", "visits",
 ]
 __dir__ = __all__.copy  # dir() shows what is public

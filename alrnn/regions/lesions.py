@@ -1,4 +1,4 @@
-"""What a PWL unit is for: nets in which one is made linear, silenced or frozen."""
+"""What a unit is for: nets in which a PWL unit is made linear, silenced, frozen or straightened, or any is lost."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..checks import integer
+from ..checks import Numbers, integer
 from ..nets.almost_linear import ALRNN
+from .modes import states_of
 
 
 def linearise(net: ALRNN, unit: int) -> ALRNN:
@@ -67,10 +68,56 @@ def freeze(net: ALRNN, unit: int, value: float) -> ALRNN:
     return lesioned
 
 
-def _state_index(net: ALRNN, unit: int) -> int:
+def straighten(net: ALRNN, unit: int, z: Numbers) -> ALRNN:
+    """A copy in which max(z, 0) of PWL unit number `unit` is the straight line that fits it best over z.
+
+    Best in least squares: it asks what the kink is worth, apart from the unit's slope and mean. The copy has P - 1, as
+    that of `linearise`.
+
+    Args:
+        z: states of the intact net, (..., M): those of a data set, without padding.
+
+    Raises:
+        ValueError: no such unit, or z has not M columns or is not finite. TypeError: no ALRNN, or z is no array.
+    """
+    i, states = _state_index(net, unit), states_of(z)
+    if states.ndim < 1 or states.shape[-1] != net.hidden_size or states.size == 0:
+        raise ValueError(f"z must have shape (..., {net.hidden_size}) and hold a state, got {states.shape}")
+    v = states[..., i].ravel()
+    if not np.isfinite(v).all():
+        raise ValueError("z contains numbers that are not finite")
+    out, spread = np.maximum(v, 0), v - v.mean()
+    slope = float(spread @ out / max(spread @ spread, np.finfo(float).tiny))
+    straight = net.copy()
+    with torch.no_grad():
+        straight.h += float(out.mean() - slope * v.mean()) * straight.W[:, i]
+        straight.W[:, i] *= slope
+    return linearise(straight, unit)
+
+
+def lose(net: ALRNN, unit: int) -> ALRNN:
+    """A copy in which nothing reads unit number `unit` of the state, 0..M-1: the control for lesions of PWL units.
+
+    Its self-weight, its column of W and its column of D are 0. The first M - P units are linear.
+
+    Raises:
+        ValueError: no such unit. TypeError: no ALRNN.
+    """
+    _plain(net)
+    i, lesioned = integer("unit", unit, 0, net.hidden_size - 1), net.copy()
+    with torch.no_grad():
+        lesioned.A[i], lesioned.W[:, i], lesioned.D[:, i] = 0, 0, 0
+    return lesioned
+
+
+def _plain(net: ALRNN) -> None:
     plain = isinstance(net, ALRNN) and type(net).run.__func__ is ALRNN.run.__func__  # type: ignore[attr-defined]
     if not plain or {"A", "W", "C", "h", "D"} - dict(net.named_parameters()).keys():
         raise TypeError(f"only a plain ALRNN can be lesioned: no run of its own, no parametrised weights, got {net!r}")
+
+
+def _state_index(net: ALRNN, unit: int) -> int:
+    _plain(net)
     P = net.nonlinear_size
     try:
         return net.hidden_size - P + integer("unit", unit, 0, P - 1)
