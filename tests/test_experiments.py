@@ -30,7 +30,7 @@ from alrnn.tasks.base import TRAINING
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = [
-    name for name in EXPERIMENTS if not name.startswith(("budget-", "paper-"))
+    name for name in EXPERIMENTS if not name.startswith(("budget-", "paper-", "multitask"))
 ]  # each has a table of its own, which is whole
 FIT = {"steps": 3, "batch_size": 4, "lr": 0.01}
 NETS = Experiment(Adding(10), 5, [0, 2, 5], Init("slow", pwl=1.0), fit=FIT)
