@@ -82,7 +82,7 @@ def test_the_library_stays_small() -> None:
         wings[path.relative_to(ROOT / "alrnn").parts[0]] += len(code_lines(path.read_text("utf-8")))
     book = {"tasks", "theory", "course"}
     assert {name: size for name, size in wings.items() if size > 800 and name not in book} == {}
-    assert sum(size for name, size in wings.items() if name not in book) <= 4600, "all that no single chapter needs"
+    assert sum(size for name, size in wings.items() if name not in book) <= 4800, "all that no single chapter needs"
 
 
 def content(svg: ET.Element) -> tuple[dict[str, list[str]], set[tuple[str, str]], str]:
