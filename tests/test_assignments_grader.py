@@ -1,4 +1,7 @@
-"""The grader takes whatever is handed in: what is right counts, one clear message, and nothing else is touched."""
+"""The grader takes whatever is handed in: what is right counts, one clear message, and nothing else is touched.
+
+Its submissions are solutions, which tools/course.py makes.
+"""
 
 import csv
 import json
