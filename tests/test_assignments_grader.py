@@ -16,6 +16,7 @@ from test_assignments import ROOT, SOLUTIONS, tool
 
 from alrnn import course
 
+assert (ROOT / "tools" / "course.py").exists()
 QUICK = course.Limits(cell=8, seconds=90, memory=3000)
 
 
