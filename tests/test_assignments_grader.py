@@ -1,4 +1,7 @@
-"""The grader takes whatever is handed in: what is right counts, one clear message, and nothing else is touched."""
+"""The grader takes whatever is handed in: what is right counts, one clear message, and nothing else is touched.
+
+Its submissions are solutions, which tools/course.py makes.
+"""
 
 import csv
 import json
@@ -13,6 +16,7 @@ from test_assignments import ROOT, SOLUTIONS, tool
 
 from alrnn import course
 
+assert (ROOT / "tools" / "course.py").exists()
 QUICK = course.Limits(cell=8, seconds=90, memory=3000)
 
 

@@ -202,7 +202,7 @@ def built(value: Any, what: str, N: int, P: int, exact: bool = True) -> ALRNN:
     """As `net`, of plain data."""
     if not isinstance(value, dict) or not {"P", *PARTS} <= set(value):
         raise Wrong(f"{what} should be a net, alrnn.ALRNN; it is {type(value).__name__}.")
-    parts = {part: np.asarray(value[part], dtype=float) for part in PARTS}
+    parts: dict[str, Any] = {part: np.asarray(value[part], dtype=float) for part in PARTS}
     M = len(parts["W"])
     if M > LARGEST:
         raise Wrong(f"{what} has {M} units, more than {LARGEST}: fewer will do.")
