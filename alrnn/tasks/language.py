@@ -17,8 +17,8 @@ from .base import Batch, Recorded
 
 ALPHABET = sorted("\n !$&',-.3:;?" + string.ascii_letters)  # the 65 characters of tiny Shakespeare
 BLOCK, TURN = 5_000, 20  # characters in a block; of each TURN blocks one validates, one tests
-PLACES = ("letter 1", "letter 2", "letter 3", "letter 4", "letter 5", "letter 6+", "space", "newline", "punctuation")
-PLACES += ("name",)  # of a speaker
+PLACES = tuple(f"letter {i}" for i in ("1", "2", "3", "4", "5", "6+"))
+PLACES += ("space", "newline", "punctuation", "name")  # name: of a speaker
 
 
 class NextSymbol(Recorded):
@@ -53,7 +53,7 @@ class NextSymbol(Recorded):
     def parts(self) -> dict[str, tuple[Tensor, ...]]:
         """Split -> where its windows start, (n,): every place to train from; held out, so that each symbol but the
         first `warmup` of a piece (and the last few) is asked for once."""
-        found = {}
+        found: dict[str, tuple[Tensor, ...]] = {}
         for split, pieces in self.stretches.items():
             stride = 1 if split == "train" else self.length - self.warmup
             starts = torch.cat([torch.arange(a, max(a, b - self.length), stride) for a, b in pieces])

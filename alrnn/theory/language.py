@@ -100,7 +100,7 @@ class KneserNey:
     def __init__(self, pieces: list[Any], order: int, size: int):
         self.order, self.size = integer("order", order, 1), integer("size", size, 1)
         texts = [np.asarray(piece).tolist() for piece in pieces]
-        self._levels = []
+        self._levels: list[Any] = []
         counts: Counter = Counter()
         for n in range(order, 0, -1):
             if n == order:
