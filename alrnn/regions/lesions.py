@@ -28,12 +28,10 @@ def linearise(net: ALRNN, unit: int) -> ALRNN:
     with torch.no_grad():
         for name, weights in net.named_parameters():
             lesioned.get_parameter(name).copy_(weights).requires_grad_(weights.requires_grad)
-        lesioned.W[i, i] += lesioned.A[i]
-        lesioned.A[i] = 0
+        lesioned.W[i, i], lesioned.A[i] = lesioned.W[i, i] + lesioned.A[i], 0
         lesioned.W.copy_(lesioned.W[order][:, order])
-        for vector_or_rows in (lesioned.A, lesioned.C, lesioned.h):
-            vector_or_rows.copy_(vector_or_rows[order])
-        lesioned.D.copy_(lesioned.D[:, order])
+        for rows in (lesioned.A, lesioned.C, lesioned.h, lesioned.D.T):
+            rows.copy_(rows[order])
     lesioned.order = None if net.order is None else [net.order[j] for j in order]
     return lesioned
 
@@ -60,11 +58,9 @@ def freeze(net: ALRNN, unit: int, value: float) -> ALRNN:
     """
     if not np.isfinite(value):
         raise ValueError(f"value must be a finite number, got {value}")
-    i = _state_index(net, unit)
-    lesioned = net.copy()
-    with torch.no_grad():
-        lesioned.h += value * lesioned.W[:, i]
-        lesioned.W[:, i] = 0
+    i, lesioned = _state_index(net, unit), net.copy()
+    lesioned.h.data += value * lesioned.W.data[:, i]
+    lesioned.W.data[:, i] = 0
     return lesioned
 
 
@@ -81,17 +77,12 @@ def straighten(net: ALRNN, unit: int, z: Numbers) -> ALRNN:
         ValueError: no such unit, or z has not M columns or is not finite. TypeError: no ALRNN, or z is no array.
     """
     i, states = _state_index(net, unit), states_of(z)
-    if states.ndim < 1 or states.shape[-1] != net.hidden_size or states.size == 0:
-        raise ValueError(f"z must have shape (..., {net.hidden_size}) and hold a state, got {states.shape}")
+    if states.shape[-1:] != (net.hidden_size,) or states.size == 0 or not np.isfinite(states).all():
+        raise ValueError(f"z must be finite states (..., {net.hidden_size}), one at least, got {states.shape}")
     v = states[..., i].ravel()
-    if not np.isfinite(v).all():
-        raise ValueError("z contains numbers that are not finite")
-    out, spread = np.maximum(v, 0), v - v.mean()
-    slope = float(spread @ out / max(spread @ spread, np.finfo(float).tiny))
-    straight = net.copy()
-    with torch.no_grad():
-        straight.h += float(out.mean() - slope * v.mean()) * straight.W[:, i]
-        straight.W[:, i] *= slope
+    slope = np.cov(v, np.maximum(v, 0), ddof=0)[0, 1] / max(v.var(), np.finfo(float).tiny)
+    straight = freeze(net, unit, np.maximum(v, 0).mean() - slope * v.mean())
+    straight.W.data[:, i] = slope * net.W.data[:, i]
     return linearise(straight, unit)
 
 
@@ -103,26 +94,22 @@ def lose(net: ALRNN, unit: int) -> ALRNN:
     Raises:
         ValueError: no such unit. TypeError: no ALRNN.
     """
-    _plain(net)
-    i, lesioned = integer("unit", unit, 0, net.hidden_size - 1), net.copy()
-    with torch.no_grad():
-        lesioned.A[i], lesioned.W[:, i], lesioned.D[:, i] = 0, 0, 0
+    i, lesioned = integer("unit", unit, 0, _plain(net).hidden_size - 1), net.copy()
+    lesioned.A.data[i], lesioned.W.data[:, i], lesioned.D.data[:, i] = 0, 0, 0
     return lesioned
 
 
-def _plain(net: ALRNN) -> None:
+def _plain(net: ALRNN) -> ALRNN:
     plain = isinstance(net, ALRNN) and type(net).run.__func__ is ALRNN.run.__func__  # type: ignore[attr-defined]
     if not plain or {"A", "W", "C", "h", "D"} - dict(net.named_parameters()).keys():
         raise TypeError(f"only a plain ALRNN can be lesioned: no run of its own, no parametrised weights, got {net!r}")
+    return net
 
 
 def _state_index(net: ALRNN, unit: int) -> int:
-    _plain(net)
-    P = net.nonlinear_size
-    try:
-        return net.hidden_size - P + integer("unit", unit, 0, P - 1)
-    except ValueError:
-        raise ValueError(f"unit must be one of the P = {P} PWL units, 0..P-1, got {unit!r}") from None
+    if unit not in range(P := _plain(net).nonlinear_size):
+        raise ValueError(f"unit must be one of the P = {P} PWL units, 0..P-1, got {unit!r}")
+    return net.hidden_size - P + int(unit)
 
 
 @dataclass(frozen=True)
@@ -142,6 +129,5 @@ def lesion_scores(
     score: a net to a number, more being better. lesion: `linearise`, `silence`, or lambda net, p: freeze(net, p, v[p]).
     """
     with torch.no_grad():
-        intact = float(score(net))
         lesioned = np.array([float(score(lesion(net, unit))) for unit in range(net.nonlinear_size)])
-    return LesionScores(intact, lesioned, intact - lesioned)
+        return LesionScores(intact := float(score(net)), lesioned, intact - lesioned)
