@@ -29,9 +29,8 @@ from alrnn.tasks import Adding, FixedCopy
 from alrnn.tasks.base import TRAINING
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLES = [
-    name for name in EXPERIMENTS if not name.startswith(("budget-", "paper-", "multitask"))
-]  # each has a table of its own, which is whole
+GROWING = ("budget-", "paper-", "multitask", "scan")  # their tables, shared by several, are made in parts
+TABLES = [name for name in EXPERIMENTS if not name.startswith(GROWING)]  # each has a table of its own, which is whole
 FIT = {"steps": 3, "batch_size": 4, "lr": 0.01}
 NETS = Experiment(Adding(10), 5, [0, 2, 5], Init("slow", pwl=1.0), fit=FIT)
 PLAIN = Experiment(Adding(10), 5, [5], Init("slow"), fit=FIT)
@@ -345,6 +344,19 @@ def test_the_table_of_budgets_holds_nets_of_the_catalogue_and_what_the_book_read
         assert set(keys(texts(pd.DataFrame(wanted, dtype=object)))) <= set(found)
 
 
+@pytest.mark.parametrize("table", ["paper", "multitask", "scan", "rates"])
+def test_tables_that_grow_hold_nets_of_the_catalogue_alone(table):
+    """At the catalogue's P and rates; in the table of rates also at a quarter and four times them, with P = 5."""
+    times = [0.25, 1, 4] if table == "rates" else [1]
+    names = TABLES if table == "rates" else [name for name in EXPERIMENTS if name.startswith(table)]
+    chosen = list(alrnn.experiments.variants((e for name in names for e in EXPERIMENTS[name]()), rates=times))
+    chosen += [e.with_sizes([5]) for e in chosen if e.M > 5] if table == "rates" else []
+    rows = [e.settings(kind, seed) for e in chosen for kind in (*e.sizes, *e.models) for seed in range(10)]
+    found = list(keys(read(ROOT / "data" / "results" / f"{table}.csv")))
+    assert found and len(set(found)) == len(found)
+    assert set(found) <= set(keys(texts(pd.DataFrame(rows, dtype=object))))
+
+
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.startswith("paper-")])
 def test_the_authors_recipe(name):
     """Brenner & Koppe (2026): Adam at 1e-3, the regulariser on half of the units, fixed trials, no clipping."""
@@ -448,8 +460,7 @@ def test_parameters_are_counted(model):
 def test_equal_parameters_at_the_full_sizes():
     """Within 4% wherever sizes are fine enough for it (M = 50), and never nearer with another size."""
     for e in (e for make in EXPERIMENTS.values() for e in make() if e.models):
-        net = alrnn.ALRNN(e.task.input_size, e.M, e.M, e.task.output_size)
-        count = sum(p.numel() for p in net.parameters())
+        count = sum(p.numel() for p in replace(e, models=()).net(e.M, 0).parameters())
         for model in e.models:
             row = e.settings(model, 0)
             built = MODELS[model](e.task.input_size, row["M"], e.task.output_size, inputs=e.task.inputs)
