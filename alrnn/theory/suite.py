@@ -77,18 +77,21 @@ def suite_by_hand() -> ALRNN:
 
     Four ideas, each with an offset that the rule or the fixation input adds to a PWL unit:
 
-    - A gate, one unit a channel: relu(x + B - L f) - B (1 - f) is x once fixation f is 0, and 0 before, as |x| < B.
-    - Two gates a channel, on x_1 and on x_2 - x_1. Pro and CtxInt1 open the first, Anti the second, which says -x_1, as
-      it hears nothing on x_2; CtxInt2 opens both: x_2. The rule's offsets share out B between those that are open.
-    - A decision, two units: relu(G v + p) - relu(G v + q) is a steep step from 0 to p - q or, where p < q, one down
-      from 0; so the rule, by its offsets p and q, says for or against, how much, or (both far below 0) nothing. Cat and
-      Match open both gates of x, where hardly anything is heard, and the step is what remains. In GoNoGo it shuts both
-      channels and keeps the fixation output on.
-    - What is decided: minus the stimulus's second coordinate (one unit, open in Cat and GoNoGo); or the length of the
-      difference between the first stimulus and the second, as the sum of three rectified projections in directions
-      120 degrees apart, which is between 0.87 and 1 times the length. The linear units tell the two stimuli apart by
-      when they came: the second is the mean over three steps shortly before go, the first a sum over all that is 8
-      steps old.
+    (1) A gate, one unit a channel: relu(x + B - L f) - B (1 - f) is x once fixation f is 0, and 0 before, if x is
+    between -B and B.
+
+    (2) Two gates a channel, on x1 and on x2 - x1. Pro and CtxInt1 open the first, Anti the second, which says -x1, as
+    it hears nothing on x2; CtxInt2 opens both: x2. The rule's offsets share out B between those that are open.
+
+    (3) A decision, two units: relu(G v + p) - relu(G v + q) is a steep step from 0 to p - q or, where p < q, one down
+    from 0; so the rule, by its offsets p and q, says for or against, how much, or (both far below 0) nothing. Cat and
+    Match open both gates of x, where hardly anything is heard, and the step is what remains. In GoNoGo it shuts both
+    channels and keeps the fixation output on.
+
+    (4) What is decided: minus the stimulus's second coordinate (one unit, open in Cat and GoNoGo); or the length of the
+    difference between the first stimulus and the second, as the sum of three rectified projections in directions
+    120 degrees apart, which is between 0.87 and 1 times the length. The linear units tell the two stimuli apart by when
+    they came: the second is the mean over three steps shortly before go, the first a sum over all that is 8 steps old.
 
     A stimulus is held as its sum over `SCALE` = 6, between 4/6 and 8/6 of it: within 0.5, if noise allows.
     """
