@@ -344,11 +344,13 @@ def test_the_table_of_budgets_holds_nets_of_the_catalogue_and_what_the_book_read
         assert set(keys(texts(pd.DataFrame(wanted, dtype=object)))) <= set(found)
 
 
-@pytest.mark.parametrize("table", ["paper", "multitask", "scan", "rates"])
+@pytest.mark.parametrize("table", ["paper", "multitask", "scan", "language", "rates"])
 def test_tables_that_grow_hold_nets_of_the_catalogue_alone(table):
     """At the catalogue's P and rates; in the table of rates also at a quarter and four times them, with P = 5."""
     times = [0.25, 1, 4] if table == "rates" else [1]
-    names = TABLES if table == "rates" else [name for name in EXPERIMENTS if name.startswith(table)]
+    names = (
+        TABLES if table == "rates" else [name for name in EXPERIMENTS if name.removeprefix("budget-").startswith(table)]
+    )
     chosen = list(alrnn.experiments.variants((e for name in names for e in EXPERIMENTS[name]()), rates=times))
     chosen += [e.with_sizes([5]) for e in chosen if e.M > 5] if table == "rates" else []
     rows = [e.settings(kind, seed) for e in chosen for kind in (*e.sizes, *e.models) for seed in range(10)]
