@@ -45,7 +45,7 @@ def by_group(net, task):
 
 def test_it_is_a_loop_over_folds_sizes_and_seeds(task):
     table = cross_validate(task, net4, [0, 2], seeds=[3, 5], folds=4, lr=0.01, **QUICK)
-    names = ["P", "seed", "lr", "fold", "diverged", "validation", "group", "accuracy", "count"]
+    names = ["P", "seed", "lr", "fold", "train_loss", "diverged", "validation", "group", "accuracy", "count"]
     assert table.columns.tolist() == names and len(table) == 2 * 2 * 12 and (table["count"] == 4).all()
     assert not table.duplicated(["P", "seed", "group"]).any()
     for (k, P, seed), rows in table.groupby(["fold", "P", "seed"]):

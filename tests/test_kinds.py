@@ -12,7 +12,7 @@ from plain import close, leaves
 from torch import nn
 
 from alrnn import ALRNN, Init, Stack, fit
-from alrnn.nets import GRU, KINDS, LSTM, RNN, EncoderDecoder, Inputs, rebuilt, told
+from alrnn.nets import GRU, KINDS, LSTM, RNN, EncoderDecoder, Inputs, ReadoutALRNN, rebuilt, told
 from alrnn.nets.torch_nets import equal_size, parameters
 from alrnn.sweep import Sweep
 from alrnn.sweep import run as run_sweep
@@ -57,13 +57,16 @@ def some_nets(draw, most=4, dtypes=(torch.float32, torch.float64), empty=True, f
     least, words = int(kind in TORCH or not empty), draw(st.booleans())
     N, M, O = draw(st.integers(max(least, words), 3)), draw(st.integers(1, 5)), draw(st.integers(least, 3))  # noqa: E741
     dtype, nets = draw(st.sampled_from(dtypes)), []
-    O = max(O, 1) if kind is EncoderDecoder else O  # noqa: E741
+    O = max(O, 1) if kind in (EncoderDecoder, ReadoutALRNN) else O  # noqa: E741
+    readouts = draw(st.sampled_from([("mlp",), ("linear", "phi")]))  # those with as many weights go together
     for _ in range(K):
         seed, P = draw(st.integers(0, 4)), draw(st.integers(0, M))
         if kind is ALRNN:
             net = ALRNN(N, M, P, O, seed, draw(st.sampled_from(["paper", "slow", "rotation"])))
         elif kind is EncoderDecoder:
             net = EncoderDecoder(N, M, P, O, draw(st.integers(0, M)), seed=seed)
+        elif kind is ReadoutALRNN:
+            net = ReadoutALRNN(N, M, P, O, draw(st.sampled_from(readouts)), seed=seed)
         else:
             net = kind(N, M, O, seed, "words" if words else "numbers")
         net = net.to(dtype)
@@ -194,6 +197,8 @@ def of(kind, P=2, seed=0, words=False):
         return ALRNN(3, 5, P, 2, seed, "slow")
     if kind is EncoderDecoder:
         return EncoderDecoder(3, 5, P, 2, (P + 1) % 5, seed=seed, init="slow")
+    if kind is ReadoutALRNN:
+        return ReadoutALRNN(3, 5, P, 2, "mlp", seed=seed, init="slow")
     return kind(3, 5, 2, seed, "words" if words else "numbers")
 
 
@@ -415,7 +420,7 @@ def test_only_almost_linear_recurrences_are_regularised(kind):
 
 def test_every_kind_has_a_name_of_its_own_and_tells_it():
     assert len({kind.kind for kind in KINDS}) == len(KINDS)
-    assert [kind.kind for kind in KINDS] == ["alrnn", "encoder_decoder", "rnn", "gru", "lstm"]
+    assert [kind.kind for kind in KINDS] == ["alrnn", "encoder_decoder", "alrnn_readout", "rnn", "gru", "lstm"]
     for kind in KINDS:
         found = scores(of(kind), task_of(kind), task_of(kind).held_out("test", 10))
         assert math.isfinite(found["mse"].value.item()) and of(kind).describe()["M"] == 5
