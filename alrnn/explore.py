@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,17 +25,7 @@ except ModuleNotFoundError as error:
 __all__ = ["ask", "export", "slider"]
 __dir__ = __all__.copy  # dir() shows what is public
 
-# Reads 0.75, 0,75, 3/4, 75% and 7.5e-1 alike.
-_CHECK = """
-const words = this.elements[0].value.trim().replace(",", ".").replace("\u2212", "-");
-const parts = words.replace("%", "").split("/").map((part) => part.trim() && Number(part));
-const typed = parts.length < 3 && !parts.includes("") ? parts[0] / (parts[1] ?? 1) : NaN;
-const number = words.endsWith("%") ? typed / 100 : typed;
-const near = (x) => Math.abs(number - x) <= this.dataset.within * Math.max(Math.abs(x), 1e-12);
-const hint = JSON.parse(this.dataset.hints).find(([value]) => near(value));
-this.querySelector("output").textContent = !Number.isFinite(number) ? "A number, please, such as 0.25 or 1/4."
-  : near(this.dataset.answer) ? "Right." : hint ? "No. " + hint[1] : "Not yet.";
-return false"""
+_CHECK = Path(__file__).with_suffix(".js").read_text("utf-8")
 
 
 def ask(question: str, answer: float, hints: Mapping[float, str] | None = None, within: float = 0.01) -> HTML:
