@@ -11,6 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .files import written_whole
@@ -90,8 +91,8 @@ def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int =
 def export(path: str | PathLike, nets: Mapping[str, ALRNN], **facts: Any) -> None:
     """Write trained nets as JSON, for a page that runs them in the browser; the file appears whole or not at all.
 
-    Under "nets", for each name, its sizes M, N, O, P, its seed, and its weights as lists, matrices row by row, to eight
-    digits. facts: what else the page is to know; tensors and arrays as lists.
+    Under "nets", for each name, its sizes M, N, O, P, its seed, and its weights as lists, matrices row by row. facts:
+    what else the page is to know; tensors and arrays as lists. Numbers have as few digits as tell them in float32.
 
     Raises:
         TypeError: a net that is no ALRNN, or a fact that JSON has no word for.
@@ -106,7 +107,7 @@ def export(path: str | PathLike, nets: Mapping[str, ALRNN], **facts: Any) -> Non
             return {str(name): lists(value) for name, value in x.items()}
         if isinstance(x, list | tuple):
             return [lists(value) for value in x]
-        return float(f"{x:.8g}") if isinstance(x, float) else x
+        return float(str(np.float32(x))) if isinstance(x, float) else x
 
     def weights(net: ALRNN) -> dict[str, Any]:
         sizes = dict(M=net.hidden_size, N=net.input_size, O=net.output_size, P=net.nonlinear_size, seed=net.seed)
