@@ -1,4 +1,4 @@
-"""Sphinx extension, named in _config.yml: what the pages `train-here` and `trained` need and no source file holds.
+"""Sphinx extension, named in _config.yml: what the pages that run nets in the browser need and no source file holds.
 
 - hands/kernel.js: alrnn/recurrence/kernel.c as WebAssembly, built from tools/wasm by the zig of the package ziglang.
 - hands/recorded.js: a run of the page's own scripts, by node, for browsers that cannot train.

@@ -38,7 +38,6 @@
     ["first verb", verbs], ["how often, first", ["", "twice", "thrice"]], ["word between", ["", "and", "after"]],
     ["second verb", verbs], ["how often, second", ["", "twice", "thrice"]],
   ];
-  const shown = (x) => x.toFixed(1).replace("-", "\u2212");
 
   root.innerHTML = `<p class="steps-choose">${PLACES.map(([label, words]) => `<select aria-label="${label}">
       ${words.map((word) => `<option value="${word}">${word || "\u2013"}</option>`).join("")}</select>`).join(" ")}</p>
@@ -68,9 +67,9 @@
     root.querySelector("output").textContent = `${k} of ${at.max}`;
     next.disabled = k === Number(at.max);
     const box = (text, state, below = "") => `<span class="${state}">${text}${below}</span>`;
-    strip.innerHTML = `<p>in ${command.map((word, i) => box(word, i < k ? "steps-now" : "steps-later")).join("")}</p>
-      <p>out ${steps.map((one, i) => box(i < said ? SYMBOLS[one.said] : "?", i < said ? (SYMBOLS[one.said] === right[i] ? "steps-now" : "steps-wrong") : "steps-later",
-        one.value === null ? "" : `<small class="${i < said ? bits[i] : ""}">${i < said ? `${bits[i]} ${shown(one.value)}` : "\u2013"}</small>`)).join("")}</p>`;
+    strip.innerHTML = `<p><b>in</b>${command.map((word, i) => box(word, i < k ? "steps-now" : "steps-later")).join("")}</p>
+      <p><b>out</b>${steps.map((one, i) => box(i < said ? SYMBOLS[one.said] : "?", i < said ? (SYMBOLS[one.said] === right[i] ? "steps-now" : "steps-wrong") : "steps-later",
+        one.value === null ? "" : `<small class="${i < said ? bits[i] : ""}">${i < said ? bits[i] : "\u2013"}</small>`)).join("")}</p>`;
     const unit = steps[0].value === null ? "There is no PWL unit." : said ? `The unit is ${bits.join(", ")}.` : "";
     const done = k < Number(at.max) ? "" : actions.join() === right.join() ? "Right." : `Wrong: asked for ${right.join(" ")}.`;
     const words = said ? `It says ${actions.join(" ")}. ${unit} ${done}` : `It has read ${heard.join(" ") || "nothing"} so far.`;
@@ -83,6 +82,6 @@
     at.value = Number(at.value) + 1;
     draw();
   });
-  [selects[0].value, selects[2].value, selects[3].value] = ["walk", "after", "jump"];
+  ["walk", "thrice", "after", "jump", "twice"].forEach((word, i) => (selects[i].value = word));
   draw(true);
 })();
