@@ -280,6 +280,47 @@ def test_the_cobweb(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
+def test_a_command_step_by_step(reader: Callable[..., Visit]) -> None:
+    """The net built by hand obeys, its unit is told; "after" and "and" differ; keys go back and on."""
+    visit = reader("tasks/scan", "light", 390)
+    page, said, strip = visit.page, visit.page.locator("#scan .steps-say"), visit.page.locator("#scan .steps")
+    expect(said).to_have_text(re.compile(r"It says JUMP JUMP WALK WALK WALK STOP\. The unit is off, on, .* Right\."))
+    page.get_by_label("word between").select_option("and")
+    expect(said).to_contain_text("It says WALK WALK WALK JUMP JUMP STOP")
+    expect(strip).to_have_attribute("aria-label", re.compile("built by hand. Command: walk thrice and jump twice"))
+    page.locator('#scan [name="step"]').focus()
+    page.keyboard.press("Home")
+    expect(said).to_contain_text("nothing so far")
+    for _ in range(6):
+        page.get_by_role("button", name="Next step").click()
+    expect(said).to_have_text(re.compile(r"It says WALK\. The unit is on\."))
+    page.get_by_label("word between").select_option("")
+    expect(said).to_contain_text("It says WALK WALK WALK STOP")
+    page.get_by_label("P = 0, trained").check()
+    expect(said).to_contain_text("There is no PWL unit")
+    assert not re.search("NaN|undefined|Infinity", page.locator("#scan").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
+def test_typing(reader: Callable[..., Visit]) -> None:
+    """Two nets follow what is typed and the slider, in words, too; characters that they do not know are named."""
+    visit = reader("tasks/language-model", "dark", 390)
+    page, said = visit.page, visit.page.locator("#typing .steps-say")
+    expect(said).to_contain_text('After "the q" the likeliest is u')
+    page.locator('#typing input[type="range"]').focus()
+    page.keyboard.press("ArrowRight")
+    expect(said).to_contain_text('After "the qu"')
+    page.get_by_label("your text").fill("thé 2")
+    expect(said).to_contain_text("left out: é 2")
+    expect(page.locator("#typing .letters")).to_have_attribute("aria-label", re.compile('After "th "'))
+    page.get_by_label("your text").fill("")
+    expect(page.locator("#typing tbody tr")).to_have_count(10)
+    assert not re.search("NaN|undefined|Infinity", page.locator("#typing").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
 FOUNDATIONS = ["intro", *(page for page in TOC if page.startswith("foundations/") and page != "foundations/capacity")]
 
 

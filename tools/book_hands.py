@@ -1,4 +1,4 @@
-"""Sphinx extension, named in _config.yml: what the pages `train-here` and `trained` need and no source file holds.
+"""Sphinx extension, named in _config.yml: what the pages that run nets in the browser need and no source file holds.
 
 - hands/kernel.js: alrnn/recurrence/kernel.c as WebAssembly, built from tools/wasm by the zig of the package ziglang.
 - hands/recorded.js: a run of the page's own scripts, by node, for browsers that cannot train.
@@ -59,7 +59,7 @@ def build(app: Sphinx, exception: Exception | None) -> None:
     (folder / "kernel.js").write_text(f'const KERNEL = "{module}";\n', encoding="utf-8")
     for path in Path(app.srcdir).rglob("*.json"):
         text = json.dumps(json.loads(path.read_text("utf-8")), separators=(",", ":"))
-        (folder / f"nets-{path.stem}.js").write_text(f"NETS.{path.stem} = {text};\n", encoding="utf-8")
+        (folder / f"nets-{path.stem}.js").write_text(f'NETS["{path.stem}"] = {text};\n', encoding="utf-8")
     (folder / "recorded.js").write_text(f"const RECORDED = {record(kernel, RECORD)};\n", encoding="utf-8")
 
 
