@@ -8,8 +8,10 @@ import math
 import re
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .files import written_whole
@@ -24,17 +26,7 @@ except ModuleNotFoundError as error:
 __all__ = ["ask", "export", "slider"]
 __dir__ = __all__.copy  # dir() shows what is public
 
-# Reads 0.75, 0,75, 3/4, 75% and 7.5e-1 alike.
-_CHECK = """
-const words = this.elements[0].value.trim().replace(",", ".").replace("\u2212", "-");
-const parts = words.replace("%", "").split("/").map((part) => part.trim() && Number(part));
-const typed = parts.length < 3 && !parts.includes("") ? parts[0] / (parts[1] ?? 1) : NaN;
-const number = words.endsWith("%") ? typed / 100 : typed;
-const near = (x) => Math.abs(number - x) <= this.dataset.within * Math.max(Math.abs(x), 1e-12);
-const hint = JSON.parse(this.dataset.hints).find(([value]) => near(value));
-this.querySelector("output").textContent = !Number.isFinite(number) ? "A number, please, such as 0.25 or 1/4."
-  : near(this.dataset.answer) ? "Right." : hint ? "No. " + hint[1] : "Not yet.";
-return false"""
+_CHECK = Path(__file__).with_suffix(".js").read_text("utf-8")
 
 
 def ask(question: str, answer: float, hints: Mapping[float, str] | None = None, within: float = 0.01) -> HTML:
@@ -99,8 +91,8 @@ def slider(name: str, frames: Mapping[str, str], caption: str = "", start: int =
 def export(path: str | PathLike, nets: Mapping[str, ALRNN], **facts: Any) -> None:
     """Write trained nets as JSON, for a page that runs them in the browser; the file appears whole or not at all.
 
-    Under "nets", for each name, its sizes M, N, O, P, its seed, and its weights as lists, matrices row by row, to eight
-    digits. facts: what else the page is to know; tensors and arrays as lists.
+    Under "nets", for each name, its sizes M, N, O, P, its seed, and its weights as lists, matrices row by row. facts:
+    what else the page is to know; tensors and arrays as lists. Numbers have as few digits as tell them in float32.
 
     Raises:
         TypeError: a net that is no ALRNN, or a fact that JSON has no word for.
@@ -115,7 +107,7 @@ def export(path: str | PathLike, nets: Mapping[str, ALRNN], **facts: Any) -> Non
             return {str(name): lists(value) for name, value in x.items()}
         if isinstance(x, list | tuple):
             return [lists(value) for value in x]
-        return float(f"{x:.8g}") if isinstance(x, float) else x
+        return float(str(np.float32(x))) if isinstance(x, float) else x
 
     def weights(net: ALRNN) -> dict[str, Any]:
         sizes = dict(M=net.hidden_size, N=net.input_size, O=net.output_size, P=net.nonlinear_size, seed=net.seed)

@@ -35,8 +35,8 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError(f"alrnn.plots needs {error.name}: install alrnn[plots]") from error
 
-__all__ = ["FLOOR", "LINEAR", "REGIONS", "STYLE", "colour", "few_colours", "palette", "picture", "show", "style", "use"]
-__all__ += ["loss_curves", "phase_portrait", "region_graph", "score_against_P", "spectrum", "trajectory"]
+__all__ = ["FLOOR", "LINEAR", "REGIONS", "STYLE", "colour", "few_colours", "picture", "show", "style", "use"]
+__all__ += ["loss_curves", "phase_portrait", "region_graph", "score_against_P", "spectrum"]
 __dir__ = __all__.copy  # dir() shows what is public
 
 LINEAR = "#D55E00"  # P = 0, and everything linear
@@ -96,11 +96,6 @@ def colour(P: int, M: int):
     return LINEAR if P == 0 else mpl.colormaps["viridis"](0.85 * np.log(P) / np.log(max(M, 2)))
 
 
-def palette(sizes: Sequence[int], M: int) -> dict[int, object]:
-    """P -> colour, for seaborn."""
-    return {P: colour(P, M) for P in sizes}
-
-
 @style()
 def score_against_P(
     table: pd.DataFrame,
@@ -116,9 +111,9 @@ def score_against_P(
     """
     ax = ax or plt.subplots()[1]
     sizes = sorted(table["P"].unique())
-    colours, x = palette(sizes, int(table["M"].max())), np.arange(len(sizes))
+    x, M = np.arange(len(sizes)), int(table["M"].max())
     aside = np.random.default_rng(0).uniform(-0.15, 0.15, len(table))  # so that dots do not hide each other
-    dots = [colours[P] for P in table["P"]]
+    dots = [colour(P, M) for P in table["P"]]
     ax.scatter(np.searchsorted(sizes, table["P"]) + aside, table[score], s=25, c=dots, linewidths=0)  # type: ignore
     quartiles = table.groupby("P")[score].quantile(np.array([0.25, 0.5, 0.75])).unstack()
     spread = np.abs(quartiles[[0.25, 0.75]].to_numpy() - quartiles[[0.5]].to_numpy()).T
@@ -147,22 +142,6 @@ def loss_curves(history, smooth: int = 25, label: str = "training loss", value: 
     ax.set(yscale="log", xlabel="training step", ylabel=label)
     ax.legend(ncols=2)
     return figure
-
-
-@style()
-def trajectory(
-    z: np.ndarray, region: np.ndarray, marks: dict[str, int] | None = None, ax: Axes | None = None
-) -> Figure:
-    """One trial's states z (T, 2), two coordinates, joined in time and coloured by region (T,); marks: name -> step."""
-    ax = ax or plt.subplots(figsize=(5.5, 4.2))[1]
-    ax.plot(*z.T, color="0.75", linewidth=0.8, zorder=1)
-    for i, r in enumerate(np.unique(region)):
-        here = region == r
-        ax.scatter(z[here, 0], z[here, 1], color=REGIONS[i % len(REGIONS)], s=16, zorder=2, label=f"region {r}")
-    for name, step in (marks or {}).items():
-        ax.annotate(name, z[step], xytext=(6, 6), textcoords="offset points")
-    ax.legend()
-    return ax.figure  # type: ignore[return-value]
 
 
 @style()

@@ -1,34 +1,21 @@
-"""The built site in a real browser: every page, light and dark, wide and on a phone. Run by `make book`.
-
-Chromium is found on the path, or where `playwright install chromium` puts one. Where there is none the tests skip;
-ALRNN_BROWSER=required, as continuous integration sets it, makes that a failure.
-"""
+"""The built site in a real browser: every page, light and dark, wide and on a phone. Run by `make book`."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from chromium import chromium
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from test_site import HTML, ROOT, TOC, html
 
 AXE = ROOT / "tools" / "web" / "node_modules" / "axe-core" / "axe.min.js"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-# No name resolves, and the browser's own calls home are off: what is left are the page's requests to this machine.
-OPTIONS = [
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    *"--disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update".split(),
-    "--disable-sync",
-]
 PAGES = [*TOC, "search", "genindex"]
 SLIDERS = [page for page in TOC if "SliderModel" in html(page)]
 VIEWS = [(theme, width) for width in (1300, 390) for theme in ("light", "dark")]
@@ -36,16 +23,8 @@ VIEWS = [(theme, width) for width in (1300, 390) for theme in ("light", "dark")]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        path = own if Path(own).exists() else next(filter(None, map(shutil.which, NAMES)), None)
-        if path is None:
-            stop = pytest.fail if os.environ.get("ALRNN_BROWSER") == "required" else pytest.skip
-            stop("there is no Chromium; run: .venv/bin/playwright install --with-deps chromium")
-        root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=path, args=[*OPTIONS, *root])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Handler(SimpleHTTPRequestHandler):

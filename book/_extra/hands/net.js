@@ -5,13 +5,21 @@
 "use strict";
 
 const nets = (() => {
-  // The state after z, given the input of the step, a list of N.
-  function step({ M, N, P, A, W, C, h }, z, input) {
+  // What an input, a list of N or the number of a word, adds to unit i.
+  function entering({ N, C }, input, i) {
+    if (Number.isInteger(input)) return C[i * N + input];
+    let sum = 0;
+    for (let j = 0; j < N; j++) sum += C[i * N + j] * input[j];
+    return sum;
+  }
+
+  // The state after z, given the input of the step.
+  function step(net, z, input) {
+    const { M, P, A, W, h } = net;
     const passed = z.map((x, i) => (i >= M - P && !(x > 0) ? 0 : x));
     return z.map((x, i) => {
-      let sum = A[i] * x + h[i];
+      let sum = A[i] * x + h[i] + entering(net, input, i);
       for (let j = 0; j < M; j++) sum += W[i * M + j] * passed[j];
-      for (let j = 0; j < N; j++) sum += C[i * N + j] * input[j];
       return sum;
     });
   }

@@ -4,3 +4,4 @@
 gates.start(document.getElementById("hands-adding"), "adding");
 gates.start(document.getElementById("hands-inversion"), "context");
 digits.start(document.getElementById("hands-digits"));
+reviews.start(document.getElementById("hands-reviews"));
