@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -22,6 +23,7 @@ import alrnn
 AXE = ROOT / "tools" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = [*TOC, "search", "genindex"]
 SLIDERS = [page for page in TOC if "SliderModel" in html(page)]
+ASKING = [page for page in TOC if 'class="ask"' in html(page)]
 VIEWS = [(theme, width) for width in (1300, 390) for theme in ("light", "dark")]
 
 
@@ -182,6 +184,22 @@ def test_sliders_move_frames(page: str, width: int, reader: Callable[..., Visit]
         assert box
         track.click(position={"x": box["width"] - 2, "y": box["height"] / 2})
         expect(picture.first).not_to_have_attribute("alt", shown)
+    assert not visit.troubles
+    visit.page.close()
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_boxes_check_numbers(name: str, reader: Callable[..., Visit]) -> None:
+    """By keyboard: no number, a wrong one, each likely mistake with its hint, the answer of this very build."""
+    visit = reader(name, "light", 390)
+    for box in visit.page.locator("form.ask").all():
+        known = {box.get_attribute("data-answer") or "": "Right."}
+        hints = json.loads(box.get_attribute("data-hints") or "[]")
+        known |= {f"{value:.10g}": f"No. {words}" for value, words in hints}
+        for typed, answer in {"?": "A number, please, such as 0.25 or 1/4.", "-77": "Not yet.", **known}.items():
+            box.locator("input").fill(typed)
+            box.locator("input").press("Enter")
+            expect(box.locator("output")).to_have_text(answer)
     assert not visit.troubles
     visit.page.close()
 
