@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "book" / "_extra" / "hands"
 FLAGS = "-target wasm32-freestanding -O3 -msimd128 -s -Wl,--no-entry".split()
-RECORD = {"task": "adding", "M": 20, "T": 30, "P": [0, 1, 4], "seeds": 5, "steps": 1000, "rate": 0.01, "start": "slow"}
+RECORD = {"task": "adding", "M": 20, "T": 30, "P": [0, 1, 4], "seeds": 5, "steps": 1000, "rate": 0.025, "start": "slow"}
 
 
 def build_kernel(target: Path) -> bytes:

@@ -9,7 +9,7 @@
   const { show, list } = opened;
   const PS = [0, 1, 2, 4, 8];
   const BEST = { // what the chapters train, made small
-    adding: { M: 20, T: 30, steps: 1000, rate: 0.01, seeds: 5, P: [0, 1, 4] },
+    adding: { M: 20, T: 30, steps: 1000, rate: 0.025, seeds: 5, P: [0, 1, 4] },
     inversion: { M: 10, T: 31, steps: 1000, rate: 0.01, seeds: 5, P: [0, 1, 4] },
     copy: { M: 30, T: 19, steps: 600, rate: 0.02, seeds: 4, P: [0, 1, 4] },
   };
