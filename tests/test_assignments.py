@@ -1,11 +1,15 @@
 """The assignments: solutions get all points, empty notebooks none, and mistakes are told in words."""
 
+import csv
+import getpass
 import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,10 @@ from alrnn.course import a1, a4
 from alrnn.course.core import plain_answers
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import execute  # noqa: E402
+
 KEY = "I teach this course and grade it myself"  # as the page for teachers says
 spec = importlib.util.spec_from_file_location("course_tool", ROOT / "tools" / "course.py")
 tool = importlib.util.module_from_spec(spec)
@@ -221,6 +229,15 @@ def test_the_expected_error_of_a_map_is_that_of_samples() -> None:
         assert a1.expected_error(v, x, m, bias) == pytest.approx(error, rel=0.03)
 
 
+def test_eight_decimals_of_an_eigenvalue_are_enough_and_one_step_more_is_wrong() -> None:
+    for id in range(200):
+        v = course.variant("A1", id)
+        for steps, points in ((v.steps, 2), (v.steps + 1, 0)):
+            value = round(v.share ** (1 / steps), 8)
+            given = {"eigenvalue": value, "time_constant": -1 / np.log(value)}
+            assert course.mark("A1", id, given, "memory").points == points, v
+
+
 def test_nets_of_A2_have_what_is_asked_for() -> None:
     for id in range(10):
         v = course.variant("A2", id)
@@ -262,6 +279,37 @@ def test_make_puts_the_number_in(tmp_path: Path) -> None:
         course.make("A2", "s123", tmp_path / "A2")
 
 
+def test_released_notebooks_run_alone_on_the_wheel(tmp_path: Path) -> None:
+    """In an empty folder, with nothing of the checkout: no cell fails, and no solution travels with them."""
+    wheel = execute.build_wheel(tmp_path / "dist")
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if "solution" in name]
+        archive.extractall(tmp_path / "wheel")
+    for path in (tmp_path / "wheel").rglob("*"):
+        if path.suffix in (".py", ".ipynb", ".txt"):
+            text = path.read_text("utf-8").replace('\\"', '"')
+            assert not [line for line in secrets() if line in text], path
+    env = os.environ | {"PYTHONPATH": str(tmp_path / "wheel")}
+    code = "import sys; from alrnn import course; r = course.grade(f'{sys.argv[1]}/{sys.argv[1]}.ipynb', sys.argv[1])\n"
+    code += "print(course.__file__, r.id, r.points, r.wrong)"
+    for assignment in course.ASSIGNMENTS:
+        for words in (["-m", "alrnn", "course", assignment, "--id", "S7"], ["-c", code, assignment]):
+            done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(str(tmp_path)) and done.stdout.endswith(" s7 0 []\n"), done.stdout
+
+
+def test_words_are_read_by_a_rubric_of_their_own() -> None:
+    found = set()
+    for assignment in course.ASSIGNMENTS:
+        nb = nbformat.read(ROOT / "assignments" / f"{assignment}.ipynb", 4)
+        (told,) = [cell.source for cell in nb.cells if "**Rubric**" in cell.source]
+        rubric = told.split("**Rubric**, a point each: ")[1]
+        assert len(rubric.split("; ")) == 4
+        found.add(rubric)
+    assert len(found) == 4
+
+
 def test_sealed_solutions_are_opened_by_their_key_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert tool.opened(tool.sealed({"A1": "x = 1"}, "other"), "Other ") == {"A1": "x = 1"}
     with pytest.raises(ValueError, match="does not open"):
@@ -300,38 +348,46 @@ def test_nbgrader_and_otter_forms() -> None:
 @pytest.mark.skipif(
     "ALRNN_NBGRADER" not in os.environ, reason="ALRNN_NBGRADER names no Python that has nbgrader and alrnn"
 )
-def test_nbgrader_end_to_end(tmp_path: Path) -> None:
-    """Release, autograde, feedback and the table of grades, with nbgrader itself: a solution and an empty notebook."""
-    python = os.environ["ALRNN_NBGRADER"]
-    env = os.environ | {"PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"}  # it calls alembic by name
+@pytest.mark.parametrize("assignment", course.ASSIGNMENTS)
+def test_nbgrader_end_to_end(assignment: str, tmp_path: Path) -> None:
+    """Release, collect, autograde, feedback and the table of grades, with nbgrader itself.
 
-    def nbgrader(*words: str) -> None:
-        done = subprocess.run([python, "-m", "nbgrader", *words], cwd=tmp_path, capture_output=True, text=True, env=env)
+    A solution is handed in through its exchange; an empty notebook lies beside it.
+    """
+    python, name = os.environ["ALRNN_NBGRADER"], f"{assignment}.ipynb"
+    env = os.environ | {"PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"}  # it calls alembic by name
+    teacher, student, exchange = (tmp_path / folder for folder in ("teacher", "student", "exchange"))
+    config = 'c = get_config()\nc.CourseDirectory.course_id = "alrnn"\nc.ExecutePreprocessor.timeout = 300\n'
+    for folder in (teacher, student, exchange):
+        folder.mkdir()
+        (folder / "nbgrader_config.py").write_text(f"{config}c.Exchange.root = {str(exchange)!r}\n")
+    exchange.chmod(0o777)
+
+    def nbgrader(*words: str, cwd: Path = teacher) -> None:
+        done = subprocess.run([python, "-m", "nbgrader", *words], cwd=cwd, capture_output=True, text=True, env=env)
         assert done.returncode == 0, done.stderr[-3000:]
 
-    (tmp_path / "nbgrader_config.py").write_text(
-        'c = get_config()\nc.CourseDirectory.course_id = "alrnn"\nc.ExecutePreprocessor.timeout = 300\n'
-    )
-    (tmp_path / "source" / "A1").mkdir(parents=True)
-    nbformat.write(tool.for_nbgrader("A1", SOLUTIONS["A1"]), tmp_path / "source" / "A1" / "A1.ipynb")
-    nbgrader("generate_assignment", "A1")
-    released = (tmp_path / "release" / "A1" / "A1.ipynb").read_text("utf-8").replace('\\"', '"')
+    (teacher / "source" / assignment).mkdir(parents=True)
+    nbformat.write(tool.for_nbgrader(assignment, SOLUTIONS[assignment]), teacher / "source" / assignment / name)
+    nbgrader("generate_assignment", assignment)
+    nbgrader("release_assignment", assignment)
+    nbgrader("fetch_assignment", assignment, cwd=student)
+    released = (student / assignment / name).read_text("utf-8").replace('\\"', '"')
     assert not [line for line in secrets() if line in released]
-    cells = tool.cells_of(SOLUTIONS["A1"])
-    for id in ("4711", "idle"):
-        nb = nbformat.read(tmp_path / "release" / "A1" / "A1.ipynb", 4)
-        for cell in nb.cells if id != "idle" else []:
-            cell.source = cells.get(cell.id, cell.source).replace('ID = "demo"', f'ID = "{id}"')
-        (tmp_path / "submitted" / id / "A1").mkdir(parents=True)
-        nbformat.write(nb, tmp_path / "submitted" / id / "A1" / "A1.ipynb")
-    nbgrader("autograde", "A1")
-    nbgrader("generate_feedback", "A1")
+    shutil.copytree(student / assignment, teacher / "submitted" / "idle" / assignment)
+    nb, cells = nbformat.read(student / assignment / name, 4), tool.cells_of(SOLUTIONS[assignment])
+    for cell in nb.cells:
+        cell.source = cells.get(cell.id, cell.source).replace('ID = "demo"', 'ID = "4711"')
+    nbformat.write(nb, student / assignment / name)
+    nbgrader("submit", assignment, cwd=student)
+    nbgrader("collect", assignment)
+    nbgrader("autograde", assignment)
+    nbgrader("generate_feedback", assignment)
     nbgrader("export")
-    rows = (tmp_path / "grades.csv").read_text().splitlines()
-    scores = {row.split(",")[rows[0].split(",").index("student_id")]: row for row in rows[1:]}
-    column = rows[0].split(",").index("raw_score") if "raw_score" in rows[0] else rows[0].split(",").index("score")
-    assert float(scores["4711"].split(",")[column]) == 16 and float(scores["idle"].split(",")[column]) == 0
-    assert list((tmp_path / "feedback" / "4711" / "A1").glob("*.html"))
+    rows = {row["student_id"]: row for row in csv.DictReader((teacher / "grades.csv").open())}
+    own = getpass.getuser()
+    assert {id: float(row["raw_score"]) for id, row in rows.items()} == {own: 16, "idle": 0}
+    assert list((teacher / "feedback" / own / assignment).glob("*.html"))
 
 
 def test_the_page_for_teachers_names_the_key_and_every_assignment() -> None:

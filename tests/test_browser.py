@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -11,9 +12,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+import torch
 from chromium import chromium
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from test_site import HTML, ROOT, TOC, html
+
+import alrnn
 
 AXE = ROOT / "tools" / "web" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = [*TOC, "search", "genindex"]
@@ -392,8 +396,11 @@ def test_without_simd_there_is_a_recorded_run(browser: Browser, site: str) -> No
     context.close()
 
 
-def test_training_works_from_files(browser: Browser) -> None:
+def test_pages_that_compute_work_from_files(browser: Browser) -> None:
     page = browser.new_page()
+    page.goto((HTML / "trained.html").as_uri())
+    for part in ("adding", "inversion", "reviews"):
+        expect(page.locator(f"#hands-{part} .status")).to_contain_text("P = 0" if part == "reviews" else "Right is")
     page.goto((HTML / "train-here.html").as_uri())
     page.locator('#train [name="steps"]').fill("100")
     page.get_by_role("button", name="Train", exact=True).click()
@@ -417,6 +424,23 @@ def test_trained_nets_on_the_readers_input(reader: Callable[..., Visit]) -> None
     adding.locator('[name="second"]').fill("20")
     adding.locator('[name="second"]').fill("80")
     expect(adding.locator(".status")).to_contain_text("no such trial was in training")
+    pieces = inversion.locator('[name="piece"]')
+    signs = "buttons => buttons.map(button => button.textContent).join('')"
+    before = pieces.evaluate_all(signs)
+    pieces.first.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    expect(pieces.nth(1)).to_be_focused()
+    page.keyboard.press("Space")
+    after = pieces.evaluate_all(signs)
+    assert after[2:] == before[2:] and after[0] != before[0] and after[1] != before[1], "the order is the reader's"
+    expect(inversion.locator('[name="plus"]')).to_have_value(str(after.count("+")))
+    pieces.nth(5).click()
+    assert pieces.evaluate_all(signs)[5] != after[5]
+    inversion.locator('[name="step"]').fill("7")
+    sign = "" if pieces.evaluate_all(signs)[5] == "+" else "\u2212"
+    shown = re.compile(rf"After step 7, input \(0\.00, 0\.00, {sign}(1\.0|0\.9)\d, 0\.00\)")
+    expect(inversion.locator('[data-kind="exact"] .region')).to_have_text(shown)
     for rule, plus in (("0", "20"), ("1", "20"), ("0", "3"), ("1", "0")):
         inversion.locator(f'[name="rule"][value="{rule}"]').check()
         inversion.locator('[name="plus"]').fill(plus)
@@ -445,6 +469,7 @@ def test_a_drawn_digit(reader: Callable[..., Visit]) -> None:
     expect(status).to_contain_text("Nothing is drawn yet")
     pad.focus()
     page.keyboard.press("Space")
+    expect(status).to_contain_text("hardly more than a dot")
     for _ in range(14):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
@@ -461,6 +486,7 @@ def test_a_drawn_digit(reader: Callable[..., Visit]) -> None:
     expect(digits.locator('[name="unit"]')).to_have_count(5)
     digits.locator('[name="unit"]').first.uncheck()
     expect(status).to_contain_text("With 1 unit off; intact it reads")
+    expect(status).to_contain_text(re.compile(r"silencing it changes accuracy by, in points: unit 1 [\u2212+]?\d+\.\d"))
     before = digits.locator(".plane").get_attribute("aria-label")
     digits.locator('[name="row"]').fill("5")
     expect(digits.locator(".bars")).to_have_attribute("aria-label", re.compile("After row 5"))
@@ -469,4 +495,111 @@ def test_a_drawn_digit(reader: Callable[..., Visit]) -> None:
     expect(digits.locator(".units")).to_contain_text("With P = 0 there is none")
     assert not re.search("NaN|undefined|Infinity", digits.inner_html())
     assert not visit.troubles
+    page.close()
+
+
+def test_a_typed_text(reader: Callable[..., Visit]) -> None:
+    """Known and unknown words, shuffling and back, examples, steps; nothing, nonsense and far too much are named so."""
+    visit = reader("trained", "light", 390)
+    page, part = visit.page, visit.page.locator("#hands-reviews")
+    status, text, rows = part.locator(".status"), part.locator("textarea"), part.locator("tbody tr")
+    expect(status).to_contain_text("All words are known.")
+    text.fill("It isn\u2019t a zzyzx of a film, it is superb!")
+    expect(status).to_contain_text(re.compile(r"P = 0: \w+ \([+\u2212]\d\.\d\d\); P = 5: .* Unknown: zzyzx\."))
+    assert part.locator(".unknown").all_text_contents() == ["zzyzx"]
+    expect(rows).to_have_count(11)
+    first, typed = rows.all_inner_texts(), part.locator(".read").inner_text()
+    part.get_by_role("button", name="Shuffle").click()
+    expect(status).to_contain_text("as typed")
+    assert sorted(part.locator(".read").inner_text().split()) == sorted(typed.split())
+    part.get_by_role("button", name="As typed").click()
+    assert rows.all_inner_texts() == first and part.locator(".read").inner_text() == typed
+    before = part.locator(".answers").first.get_attribute("aria-label") or ""
+    part.locator('[name="word"]').focus()
+    page.keyboard.press("ArrowLeft")
+    expect(part.locator(".answers").first).to_have_attribute("aria-label", re.compile("after 10 of 11 words"))
+    assert "after 11 of 11 words" in before
+    part.get_by_role("button", name="Another").click()
+    expect(text).to_have_value(re.compile("^Not bad"))
+    for given, words in (
+        ("", "There is no word"),
+        (" ,;: \u2014 ", "There is no word"),
+        ("zzyzx qqqq", 'all they read is "unknown", 2 times'),
+        ("film " * 10_000, "There are 10,000 words; the last 200 are read"),
+        ("<img src=x onerror=alert(1)> & co", "P = 0"),
+        ("x" * 20_000, "None of these words"),
+    ):
+        text.fill(given)
+        expect(status).to_contain_text(words)
+        assert not re.search("NaN|undefined|Infinity", part.inner_html()), given[:20]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not visit.troubles
+    page.close()
+
+
+def test_nets_answer_in_the_page_as_in_alrnn(reader: Callable[..., Visit]) -> None:
+    """Every net that a chapter exported, on random inputs or words: answers to 1e-5 of the largest."""
+    visit = reader("trained")
+    g, count = torch.Generator().manual_seed(0), 0
+    for chapter, names in visit.page.evaluate("Object.entries(NETS).map(([x, { nets }]) => [x, Object.keys(nets)])"):
+        for name in names:
+            given = visit.page.evaluate(f"NETS.{chapter}.nets[{name!r}]")
+            net = alrnn.ALRNN(*(given[size] for size in "NMPO")).double()
+            with torch.no_grad():
+                for part, own in net.named_parameters():
+                    own.copy_(torch.tensor(given[part], dtype=torch.float64).view(own.shape))
+            words = chapter == "sentiment"
+            s = torch.randint(given["N"], (1, 30), generator=g) if words else torch.rand(1, 29, given["N"], generator=g)
+            run = f"s => (net => nets.states(net, s).map(z => nets.answer(net, z)))(NETS.{chapter}.nets[{name!r}])"
+            ours = torch.tensor(visit.page.evaluate(run, s[0].tolist()), dtype=torch.float64)
+            theirs = net(s if words else s.double())[0][0].detach()
+            assert torch.allclose(ours, theirs, rtol=0, atol=1e-5 * max(1, float(theirs.abs().max()))), (chapter, name)
+            count += 1
+    assert count >= 13, "adding, context, two each; digits, seven; sentiment, two"
+    visit.page.close()
+
+
+def test_training_sleeps_and_goes_on(reader: Callable[..., Visit]) -> None:
+    """A tab that is frozen in mid-training has lost nothing when it wakes: the same nets as without the sleep."""
+    visit = reader("train-here")
+    page, status = visit.page, visit.page.locator("#train .status")
+    for name, value in (("steps", "600"), ("T", "16"), ("seeds", "2"), ("M", "8")):
+        page.locator(f'#train [name="{name}"]').fill(value)
+    tables = []
+    for sleeps in (False, True):
+        page.get_by_role("button", name="Train", exact=True).click()
+        if sleeps:
+            session = page.context.new_cdp_session(page)
+            session.send("Page.setWebLifecycleState", {"state": "frozen"})
+            time.sleep(1)
+            session.send("Page.setWebLifecycleState", {"state": "active"})
+        expect(status).to_contain_text("6 nets, 600 steps", timeout=60_000)
+        tables.append(page.locator("#train tbody").inner_text())
+    assert tables[0] == tables[1]
+    assert not visit.troubles
+    page.close()
+
+
+def test_settings_that_cannot_be(reader: Callable[..., Visit]) -> None:
+    visit = reader("train-here")
+    page, over = visit.page, visit.page.locator("#train .over")
+    page.locator('#train [name="M"]').fill("5")
+    page.locator('#train [name="P"][value="8"]').check()
+    expect(over).to_have_text("Left out: P = 8, more than there are units.")
+    for box in page.locator('#train [name="P"]').all():
+        box.uncheck()
+    expect(over).to_have_text("Choose at least one P.")
+    expect(page.get_by_role("button", name="Train", exact=True)).to_be_disabled()
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["trained", "train-here"])
+def test_pages_that_compute_stay_small(name: str, browser: Browser, site: str) -> None:
+    """Under 3 MB with all that they alone load; what every page loads is in the browser's cache."""
+    page, sizes = browser.new_page(), []
+    own = re.compile(rf"/(hands/[^/]+|{name}\.html)$")
+    page.on("response", lambda response: own.search(response.url) and sizes.append(len(response.body())))
+    page.goto(f"{site}/{name}.html")
+    page.wait_for_load_state("networkidle")
+    assert len(sizes) > 10 and sum(sizes) < 3_000_000
     page.close()

@@ -161,10 +161,10 @@ def test_follows_the_chapter_template(path: Path) -> None:
 
 
 def test_addresses_elsewhere_are_the_configured_one() -> None:
-    """The README and the citation file cannot read _config.yml; they must agree with it."""
+    """README, citation file and the page for teachers cannot read _config.yml; they must agree with it."""
     url = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]["url"]
     owner = url.removeprefix("https://github.com/")
-    for name in ("README.md", "CITATION.cff"):
+    for name in ("README.md", "CITATION.cff", "book/coursework/for-teachers.md"):
         text = (ROOT / name).read_text("utf-8")
         found = re.findall(r"(?:github\.com|colab\.research\.google\.com/github)/([\w.-]+/[\w-]+)", text)
         assert found and set(found) == {owner}, name

@@ -74,7 +74,7 @@ def _memory(a: Answers, v: A1) -> None:
     if abs(value) >= 1:
         raise Wrong("With an eigenvalue of 1 or more nothing is forgotten.")
     if not near(1 - value, 1 - right, 1e-3):
-        raise Wrong(f"With this eigenvalue {value**v.steps:.3g} is left after {v.steps} steps (give 6 digits).")
+        raise Wrong(f"With this eigenvalue {value**v.steps:.6g} is left after {v.steps} steps (give eight decimals).")
     if near(-tau, -1 / math.log(right)):
         raise Wrong("A time constant is above 0: the logarithm of a number below 1 is below 0.")
     if not near(tau, -1 / math.log(right)):

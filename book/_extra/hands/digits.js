@@ -6,6 +6,7 @@ const digits = (() => {
   const SIDE = 140; // of the drawing, in dots
   const { text, path, COLOURS } = charts;
   const { show, list } = opened;
+  const best = (x) => x.indexOf(Math.max(...x));
 
   function start(root) {
     const given = NETS.smnist;
@@ -17,6 +18,7 @@ const digits = (() => {
     const pen = { x: 70, y: 30, down: false };
     const find = (selector) => root.querySelector(selector);
     const sizes = Object.keys(given.nets);
+    const others = {}; // for each P the paths of the test digits, once they are shown
     let [P, off, image] = [sizes.includes("25") ? "25" : sizes.at(-1), [], null];
     const button = (name, words, more = "") => `<button type="button" name="${name}" ${more}>${words}</button>`;
     root.innerHTML = `<div class="columns"><div>
@@ -31,7 +33,7 @@ const digits = (() => {
       <div class="columns"><figure><canvas class="seen" width="28" height="28" role="img"></canvas><figcaption>What the net sees: the drawing, centred and
         scaled as MNIST is. A line stands below the row read last.</figcaption></figure>
       <figure><svg class="plane square" role="img"></svg><figcaption>Path of the state, row by row, in the plane in which the final states of 300 test digits (numerals)
-        differ most. Colours change with the region.</figcaption></figure></div>
+        differ most; thin lines are the paths of the ten test digits. Colours change with the region.</figcaption></figure></div>
       <fieldset class="units"><legend>Lesions: PWL units that may pass something on</legend><div></div>
         <p class="note">Small: what silencing this unit alone does to accuracy on the 1,000 test digits, in points, measured in the chapter.</p></fieldset>`;
     const pad = find(".pad");
@@ -54,7 +56,8 @@ const digits = (() => {
     function show_ink(canvas, values, width, lineAt) {
       const context = canvas.getContext("2d");
       const data = context.createImageData(width, width);
-      values.forEach((v, i) => data.data.set([255 * (1 - v), 255 * (1 - v), 255 * (1 - v), 255], 4 * i));
+      data.data.fill(255);
+      for (let i = 0; i < values.length; i++) for (let channel = 0; channel < 3; channel++) data.data[4 * i + channel] = 255 * (1 - values[i]);
       context.putImageData(data, 0, 0);
       if (lineAt !== undefined) {
         context.fillStyle = COLOURS[4];
@@ -80,13 +83,13 @@ const digits = (() => {
       find("output").textContent = row === 29 ? "all" : row;
       if (!image) {
         for (const svg of [find(".bars"), find(".plane")]) {
-          svg.innerHTML = "";
+          svg.innerHTML = svg.dataset.ground = "";
           svg.setAttribute("aria-label", "Nothing yet: there is no drawing.");
         }
         show_ink(find(".seen"), new Array(784).fill(0), 28);
         find(".seen").setAttribute("aria-label", "Nothing yet.");
         pad.setAttribute("aria-label", "Drawing area, empty");
-        say("Nothing is drawn yet. Draw a digit, or take a test digit.");
+        say(() => "Nothing is drawn yet. Draw a digit, or take a test digit.");
         return;
       }
       const whole = nets.states(net, mnist.rows(image));
@@ -94,17 +97,24 @@ const digits = (() => {
       const shares = mnist.shares(nets.answer(net, cut[row - 1]));
       const final = mnist.shares(nets.answer(net, cut.at(-1)));
       const intact = mnist.shares(nets.answer(net, whole.at(-1)));
-      const best = (x) => x.indexOf(Math.max(...x));
       bars(find(".bars"), shares, row);
       plane(find(".plane"), net, given.planes[P], cut.slice(0, row));
       show_ink(find(".seen"), image, 28, row < 29 ? row : undefined);
       const filled = image.filter((v) => v > 0.5).length;
       pad.setAttribute("aria-label", `Drawing area, with a drawing; the net reads it as ${best(final)}`);
       find(".seen").setAttribute("aria-label", `The drawing as the net sees it, 28 by 28 pixels, ${filled} of them dark.`);
-      const all = sizes.map((size) => `P = ${size}: ${best(mnist.shares(nets.answer(given.nets[size], nets.states(given.nets[size], mnist.rows(image)).at(-1))))}`);
-      say(`With P = ${P} the net reads ${best(final)} (${Math.round(100 * Math.max(...final))}%).` +
-        (off.length ? ` With ${off.length} unit${off.length > 1 ? "s" : ""} off; intact it reads ${best(intact)} (${Math.round(100 * Math.max(...intact))}%). On the test digits ${lost()}.` : "") +
-        ` This net is right on ${(100 * given.planes[P].test).toFixed(1)}% of the test digits. The same drawing: ${list(all)}.`);
+      say(() => tell(final, intact));
+    }
+
+    // In words, once the pen rests: this net, its lesions, and what all others make of the drawing.
+    function tell(final, intact) {
+      const read = (shares) => `${best(shares)} (${Math.round(100 * Math.max(...shares))}%)`;
+      const dot = ink.reduce((n, v) => n + (v > 0.5), 0) < 300;
+      const all = sizes.map((size) => `P = ${size}: ${best(nets.answer(given.nets[size], nets.states(given.nets[size], mnist.rows(image)).at(-1)))}`);
+      return (dot ? "This is hardly more than a dot, and no net can say so: it names some digit all the same. " : "") +
+        `With P = ${P} the net reads ${read(final)}.` +
+        (off.length ? ` With ${off.length} unit${off.length > 1 ? "s" : ""} off; intact it reads ${read(intact)}. On the test digits ${lost()}.` : "") +
+        ` This net is right on ${(100 * given.planes[P].test).toFixed(1)}% of the test digits. The same drawing: ${list(all)}.`;
     }
 
     function points(cost) {
@@ -120,7 +130,7 @@ const digits = (() => {
     let waiting;
     function say(words) {
       clearTimeout(waiting);
-      waiting = setTimeout(() => (find(".status").textContent = words), 300);
+      waiting = setTimeout(() => (find(".status").textContent = words()), 300);
     }
 
     function bars(svg, shares, row) {
@@ -138,17 +148,25 @@ const digits = (() => {
       const side = 300;
       svg.setAttribute("viewBox", `0 0 ${side} ${side}`);
       svg.style.height = `${side}px`;
-      const flat = path_of_states.map((z) => axes.map((axis) => axis.reduce((sum, a, i) => sum + a * (z[i] - mean[i]), 0)));
-      const reach = 1.05 * Math.max(...[...cloud, ...flat].flat().map(Math.abs));
+      const project = (states) => states.map((z) => axes.map((axis) => axis.reduce((sum, a, i) => sum + a * (z[i] - mean[i]), 0)));
+      const flat = project(path_of_states);
+      others[P] ??= given.digits.map((digit) => project(nets.states(net, mnist.rows(digit.map((v) => v / 255)))));
+      const reach = 1.05 * Math.max(...[...cloud, ...flat, ...others[P].flat()].flat().map(Math.abs));
       const at = ([x, y]) => [(side / 2) * (1 + x / reach), (side / 2) * (1 - y / reach)];
-      const numerals = cloud.map((point, i) => text(...at(point), given.labels[i], 'class="cloud" text-anchor="middle"')).join("");
+      const ground = `${P} ${reach}`;
+      if (svg.dataset.ground !== ground) { // numerals and thin lines stay while the pen moves
+        const numerals = cloud.map((point, i) => text(...at(point), given.labels[i], 'class="cloud" text-anchor="middle"')).join("");
+        const faint = others[P].map((points) => path(points.map(at), 'class="other"')).join("");
+        svg.innerHTML = `<g>${faint}${numerals}</g><g class="way"></g>`;
+        svg.dataset.ground = ground;
+      }
       const names = path_of_states.map((z) => nets.bitsOf(net, z).join(""));
       const order = [...new Set(names)];
       const dots = flat.map((point, t) => {
         const [x, y] = at(point);
         return `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="${t === flat.length - 1 ? 6 : 3.5}" fill="${COLOURS[1 + (order.indexOf(names[t]) % 6)]}" class="mark"/>`;
       }).join("");
-      svg.innerHTML = numerals + path(flat.map(at), 'stroke="currentColor" stroke-opacity="0.5"') + dots;
+      svg.querySelector(".way").innerHTML = path(flat.map(at), 'stroke="currentColor" stroke-opacity="0.5"') + dots;
       svg.setAttribute("aria-label", `Path of the state over ${flat.length} steps through ${order.length} region${order.length > 1 ? "s" : ""}; it ends at (${flat.at(-1).map((x) => show(x)).join(", ")}) in the plane.`);
     }
 

@@ -38,13 +38,13 @@ const reviews = (() => {
         ><button type="button" name="example">Another sentence</button></p>
       <p class="read scroll" tabindex="0" role="region" aria-label="The words as they are read"></p>
       <p class="status" role="status" aria-live="polite"></p>
-      <label class="slider"><span>words read</span><input type="range" name="word" min="1" value="1" step="1"><output></output></label>
+      <label class="slider"><span>words read</span><input type="range" name="word" min="1" max="1" value="1" step="1"><output></output></label>
       <div class="columns">${sizes.map((P) => `<figure data-size="${P}"><svg class="answers" role="img"></svg>
         <figcaption>P = ${P}: the answer after each word, in logits; above 0 is favourable. Dashed: the part in the slow direction.</figcaption>
         <svg class="line" role="img"></svg><figcaption>Path of the state, by what it adds to the answer: along the slow direction, and in all others
         together. Colours change with the region.</figcaption></figure>`).join("")}</div>
       <div class="scroll" tabindex="0" role="region" aria-label="Word by word"><table><thead><tr><th scope="col">word</th>${sizes.map((P) =>
-        `<th scope="col">P = ${P}, answer</th><th scope="col">change</th>`).join("")}</tr></thead><tbody></tbody></table></div>`;
+        `<th scope="col">P = ${P}</th><th scope="col">change</th>`).join("")}</tr></thead><tbody></tbody></table></div>`;
 
     // Of the text as it stands, the words that are read: the last ones, as in training.
     function taken() {
@@ -76,7 +76,7 @@ const reviews = (() => {
         return;
       }
       const outcomes = sizes.map((P) => read(given.nets[P], given.slow[P], numbers));
-      const range = (lists) => [Math.min(-1, ...lists.flat()), Math.max(1, ...lists.flat())];
+      const range = (lists) => [1.15 * Math.min(-1, ...lists.flat()), 1.15 * Math.max(1, ...lists.flat())];
       const high = range(outcomes.flatMap(({ answers, slow }) => [answers, slow]));
       const along = range(outcomes.map(({ slow }) => slow));
       const across = range(outcomes.map(({ answers, slow }) => answers.map((y, i) => y - slow[i])));
@@ -113,7 +113,7 @@ const reviews = (() => {
 
     function answers(svg, P, { answers: y, slow }, found, many, [y0, y1]) {
       const fits = found.length * 14 < Math.max(260, svg.clientWidth || 600) - 60;
-      const f = frame(svg, { x0: 0, x1: found.length + 0.5, y0, y1, height: fits ? 250 : 200, bottom: fits ? 90 : 34, names: fits && found, xlabel: fits ? "" : "word" });
+      const f = frame(svg, { x0: 0, x1: found.length + 0.5, y0, y1, height: fits ? 250 : 200, bottom: fits ? 90 : 34, names: fits ? found : undefined, xlabel: fits ? "" : "word" });
       const at = (values) => values.slice(0, many).map((value, t) => [f.X(t + 1), f.Y(value)]);
       svg.innerHTML = f.axes + line(f.left, f.Y(0), f.width - 10, f.Y(0)) + path(at(slow), `stroke="currentColor" stroke-dasharray="6 4"`) +
         path(at(y), `stroke="${COLOURS[1]}" stroke-width="2"`) + at(y).map(([x, v]) => `<circle cx="${x.toFixed(1)}" cy="${v.toFixed(1)}" r="${fits ? 4 : 2}" fill="${COLOURS[1]}" class="mark"/>`).join("");

@@ -38,6 +38,7 @@
       <div class="columns"><div>
         <fieldset><legend>Task</legend><select name="task" aria-label="task">${Object.entries(tasks).map(option).join("")}</select></fieldset>
         <fieldset><legend>P, nonlinear units (several at once)</legend>${dial}</fieldset>
+        <p class="note over" role="status"></p>
         <fieldset><legend>Start of the weights</legend>${starts}</fieldset></div>
         <fieldset><legend>Sizes</legend>${slider("M", "M, units", 4, 40, 1)}${slider("T", "T, length", 12, 100, 1)}
         ${slider("seeds", "seeds each", 1, 8, 1)}${slider("steps", "steps", 100, 3000, 100)}
@@ -88,6 +89,9 @@
       output.textContent = name === "T" ? read().T : (shown[name] ?? Number)(value);
       output.previousElementSibling.setAttribute("aria-valuetext", output.textContent);
     }
+    const [M, asked] = [read().M, [...root.querySelectorAll('[name="P"]:checked')].map((box) => Number(box.value))];
+    const over = asked.filter((P) => P > M);
+    find(".over").textContent = !asked.length ? "Choose at least one P." : over.length ? `Left out: P = ${list(over)}, more than there are units.` : "";
     get("train").disabled = !able || !read().P.length;
   }
 
