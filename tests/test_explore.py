@@ -11,8 +11,8 @@ import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from nodejs import node
 from PIL import Image
-from test_live import node
 
 from alrnn import explore, plots
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 from chromium import chromium
+from nodejs import node
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
-from test_live import node
 
 import alrnn
 from alrnn import ALRNN, explore, regions, theory

