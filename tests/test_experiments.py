@@ -29,7 +29,7 @@ from alrnn.tasks import Adding, FixedCopy
 from alrnn.tasks.base import TRAINING
 
 ROOT = Path(__file__).resolve().parent.parent
-GROWING = ("budget-", "paper-", "multitask", "scan")  # their tables, shared by several, are made in parts
+GROWING = ("budget-", "paper-", "multitask", "scan", "low-data")  # their tables, shared by several, are made in parts
 TABLES = [name for name in EXPERIMENTS if not name.startswith(GROWING)]  # each has a table of its own, which is whole
 FIT = {"steps": 3, "batch_size": 4, "lr": 0.01}
 NETS = Experiment(Adding(10), 5, [0, 2, 5], Init("slow", pwl=1.0), fit=FIT)
@@ -344,7 +344,7 @@ def test_the_table_of_budgets_holds_nets_of_the_catalogue_and_what_the_book_read
         assert set(keys(texts(pd.DataFrame(wanted, dtype=object)))) <= set(found)
 
 
-@pytest.mark.parametrize("table", ["paper", "multitask", "scan", "language", "rates"])
+@pytest.mark.parametrize("table", ["paper", "multitask", "scan", "language", "rates", "low-data"])
 def test_tables_that_grow_hold_nets_of_the_catalogue_alone(table):
     """At the catalogue's P and rates; in the table of rates also at a quarter and four times them, with P = 5."""
     times = [0.25, 1, 4] if table == "rates" else [1]

@@ -36,6 +36,20 @@ def test_there_are_so_many_trials_and_no_others(name):
 
 
 @pytest.mark.parametrize("name", OF)
+def test_so_many_more_are_kept_to_choose_by(name):
+    whole = OF[name]
+    task, all_of_them = tasks.Fixed(whole, trials=20, validation=5), tasks.Fixed(whole, trials=25)
+    kept = task.held_out("validation")
+    assert torch.equal(kept.s, all_of_them.drawn.s[20:]) and torch.equal(kept.target, all_of_them.drawn.target[20:])
+    assert len(task.held_out("validation", 3)) == 3 and len(task.held_out("validation", 30)) == 5
+    drawn = task.sample(500, torch.Generator().manual_seed(0))
+    rows = {row.numpy().tobytes() for row in drawn.s}
+    assert rows == {row.numpy().tobytes() for row in all_of_them.drawn.s[:20]}
+    assert torch.equal(task.held_out("test", 7).s, whole.held_out("test", 7).s)
+    assert task.settings()["validation"] == 5 and "validation" not in all_of_them.settings()
+
+
+@pytest.mark.parametrize("name", OF)
 def test_all_else_is_the_tasks_own(name):
     whole, task = OF[name], tasks.Fixed(OF[name], 5)
     assert (task.name, task.metric, task.better, task.chance) == (whole.name, whole.metric, whole.better, whole.chance)
@@ -66,6 +80,7 @@ def test_few_trials_are_learned_by_heart():
         (lambda: tasks.Fixed(tasks.Fixed(tasks.Adding(), 5), 5), TypeError, "one that draws its trials, got Fixed"),
         (lambda: tasks.Fixed(tasks.Adding(), 0), ValueError, "trials"),
         (lambda: tasks.Fixed(tasks.Adding(), 5, seed=-1), ValueError, "seed"),
+        (lambda: tasks.Fixed(tasks.Adding(), 5, validation=0), ValueError, "validation"),
     ],
 )
 def test_what_has_no_trials_to_draw_is_refused(make, error, words):

@@ -120,13 +120,14 @@ def _experiments(name: str) -> Iterator[Experiment]:
 def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
     """For each run the sweep over P, other starts of P = M, and baselines."""
     made: dict[str, tasks.Task] = {}  # runs on the same task share it, and its data
-    for entry in shared["runs"]:
+    for entry, draw in ((entry, draw) for entry in shared["runs"] for draw in range(shared.get("draws", 1))):
         task, start, fit = (shared.get(part, {}) | entry.get(part, {}) for part in ("task", "start", "fit"))
+        task |= {"seed": draw} if "draws" in shared else {}
         key, M = str(task), entry.get("M", entry["sizes"][-1])
         if key not in made:
-            trials = task.pop("trials", None)
+            few = {x: task.pop(x) for x in ("trials", "seed", "validation") if x in task}
             made[key] = getattr(tasks, task.pop("name"))(**task)
-            made[key] = tasks.Fixed(made[key], trials) if trials else made[key]
+            made[key] = tasks.Fixed(made[key], **few) if few else made[key]
         if waves := start.pop("waves", None):
             start["angles"] = image_angles(waves, M // 2)
         init, kind = Init(**start), {"encoder": entry.get("encoder"), "readout": (shared | entry).get("readout")}

@@ -21,12 +21,14 @@ class Fixed(Task):
 
     Args:
         task: a task that draws its trials. trials: how many. seed: of their draw.
+        validation: so many more, never trained on, are all there is to choose by; by default the task has its own.
     """
 
-    def __init__(self, task: Task, trials: int = 1000, seed: int = 0):
+    def __init__(self, task: Task, trials: int = 1000, seed: int = 0, validation: int | None = None):
         if not isinstance(task, Task) or isinstance(task, Recorded | Fixed):
             raise TypeError(f"task must be one that draws its trials, got {type(task).__name__}")
         self.task, self.trials, self.seed = task, integer("trials", trials, 1), integer("seed", seed, 0, 500_000_000)
+        self.validation = None if validation is None else integer("validation", validation, 1)
         for name in inspect.get_annotations(Task):
             if name not in ("paper", "tags"):
                 setattr(self, name, getattr(task, name))
@@ -34,7 +36,8 @@ class Fixed(Task):
 
     def settings(self) -> dict[str, Any]:
         """Those of the task, and how many trials there are."""
-        return {**self.task.settings(), "trials": self.trials, "seed": self.seed}
+        few = {} if self.validation is None else {"validation": self.validation}
+        return {**self.task.settings(), "trials": self.trials, "seed": self.seed, **few}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the trials: they are drawn again where they are needed."""
@@ -42,13 +45,15 @@ class Fixed(Task):
 
     @cached_property
     def drawn(self) -> Batch:
-        """All training trials."""
-        return self.task.sample(self.trials, torch.Generator().manual_seed(DRAWN + self.seed))
+        """All training trials, and then those for validation."""
+        return self.task.sample(self.trials + (self.validation or 0), torch.Generator().manual_seed(DRAWN + self.seed))
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n of the training trials, with replacement."""
         return self.drawn[torch.randint(self.trials, (n,), generator=generator)]
 
     def held_out(self, split: Any, n: int | None = None) -> Batch:
-        """n new sequences, as the task itself holds out."""
+        """n new sequences, as the task itself holds out; for validation those there are, if they are so many."""
+        if split == "validation" and self.validation is not None:
+            return self.drawn[self.trials :][:n]
         return self.task.held_out(split) if n is None else self.task.held_out(split, n)
