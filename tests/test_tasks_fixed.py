@@ -64,6 +64,21 @@ def test_all_else_is_the_tasks_own(name):
     assert (row.task_trials == 5).all() and (row.task_seed == 0).all() and (row.task == whole.name).all()
 
 
+def test_recordings_are_drawn_once_each_and_without_noise():
+    whole = tasks.SpokenDigits(clips=3)
+    task = tasks.Fixed(whole, trials=20, validation=5)
+    all_there = whole.parts["train"][0]
+    places = [(all_there == s).flatten(1).all(1).nonzero()[0, 0].item() for s in task.drawn.s]
+    assert len(set(places)) == 25
+    assert torch.equal(task.drawn.info["label"], whole.parts["train"][-1][places])
+    rows = {row.numpy().tobytes() for row in task.sample(500, torch.Generator().manual_seed(0)).s}
+    assert rows == {row.numpy().tobytes() for row in task.drawn.s[:20]}
+    assert torch.equal(task.held_out("validation").s, task.drawn.s[20:])
+    assert torch.equal(task.held_out("test").s, whole.held_out("test").s)
+    other = tasks.Fixed(whole, trials=20, validation=5, seed=1)
+    assert not torch.equal(other.drawn.s, task.drawn.s)
+
+
 def test_few_trials_are_learned_by_heart():
     """The loss on five trials falls far below what the same net gets on new ones."""
     task = tasks.Fixed(tasks.Adding(10), trials=5)
@@ -76,8 +91,9 @@ def test_few_trials_are_learned_by_heart():
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: tasks.Fixed(tasks.Adding, 5), TypeError, "one that draws its trials"),
-        (lambda: tasks.Fixed(tasks.Fixed(tasks.Adding(), 5), 5), TypeError, "one that draws its trials, got Fixed"),
+        (lambda: tasks.Fixed(tasks.Adding, 5), TypeError, "a task with all its trials"),
+        (lambda: tasks.Fixed(tasks.Fixed(tasks.Adding(), 5), 5), TypeError, "a task with all its trials, got Fixed"),
+        (lambda: tasks.Fixed(tasks.SpokenDigits(clips=2), 15, validation=6).drawn, ValueError, "from 1 to 20, got 21"),
         (lambda: tasks.Fixed(tasks.Adding(), 0), ValueError, "trials"),
         (lambda: tasks.Fixed(tasks.Adding(), 5, seed=-1), ValueError, "seed"),
         (lambda: tasks.Fixed(tasks.Adding(), 5, validation=0), ValueError, "validation"),

@@ -17,16 +17,17 @@ DRAWN = 3_500_000_000  # plus `seed`: above all other streams, and below 2^32
 class Fixed(Task):
     """Another task, of whose training trials there are only so many, the same for all nets; held out as ever.
 
-    Batches are drawn from them with replacement. Loss, scores and names are the other task's.
+    Batches are drawn from them with replacement. Loss, scores and names are the other task's. Of recordings, `trials`
+    different ones are drawn, and given as they are: without the noise that their task may add in training.
 
     Args:
-        task: a task that draws its trials. trials: how many. seed: of their draw.
+        task: which. trials: how many. seed: of their draw.
         validation: so many more, never trained on, are all there is to choose by; by default the task has its own.
     """
 
     def __init__(self, task: Task, trials: int = 1000, seed: int = 0, validation: int | None = None):
-        if not isinstance(task, Task) or isinstance(task, Recorded | Fixed):
-            raise TypeError(f"task must be one that draws its trials, got {type(task).__name__}")
+        if not isinstance(task, Task) or isinstance(task, Fixed):
+            raise TypeError(f"task must be a task with all its trials, got {type(task).__name__}")
         self.task, self.trials, self.seed = task, integer("trials", trials, 1), integer("seed", seed, 0, 500_000_000)
         self.validation = None if validation is None else integer("validation", validation, 1)
         for name in inspect.get_annotations(Task):
@@ -46,7 +47,12 @@ class Fixed(Task):
     @cached_property
     def drawn(self) -> Batch:
         """All training trials, and then those for validation."""
-        return self.task.sample(self.trials + (self.validation or 0), torch.Generator().manual_seed(DRAWN + self.seed))
+        n, generator = self.trials + (self.validation or 0), torch.Generator().manual_seed(DRAWN + self.seed)
+        if not isinstance(self.task, Recorded):
+            return self.task.sample(n, generator)
+        there = len(self.task.parts["train"][-1])
+        integer("trials and validation together", n, 1, there)
+        return self.task._batch("train", torch.randperm(there, generator=generator)[:n])
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """n of the training trials, with replacement."""
