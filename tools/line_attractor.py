@@ -49,8 +49,8 @@ def line(net: ALRNN, batch: Batch) -> dict[str, float]:
     """How far states and answer of a net lie on one line.
 
     slowest, next: the two largest moduli of eigenvalues in the region most visited. variance: its share on the first
-    principal component (PC1) of all states. alignment: |cosine| of the slowest mode's direction and PC1. answer: |correlation|
-    of the place along PC1 with the answer, over all words.
+    principal component (PC1) of all states. alignment: |cosine| of the slowest mode's direction and PC1.
+    answer: |correlation| of the place along PC1 with the answer, over all words.
     """
     with torch.no_grad():
         y, z = net(batch.s)
