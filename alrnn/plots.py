@@ -40,6 +40,7 @@ __all__ += ["loss_curves", "phase_portrait", "region_graph", "score_against_P", 
 __dir__ = __all__.copy  # dir() shows what is public
 
 LINEAR = "#D55E00"  # P = 0, and everything linear
+LEGIBLE = 0.65  # a figure is not shrunk below: letters of 10 points are then 9 pixels high
 FLOOR = "#444444"  # theoretical limits
 REGIONS = sns.color_palette("colorblind")
 
@@ -69,7 +70,8 @@ def picture(figure: Figure, alt: str, frame: bool = False) -> str:
         few_colours(Image.open(full).convert("RGB")).save(file, format="png", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
     width = round(figure.get_figwidth() * 100)
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="width:100%;max-width:{width}px">'
+    size = f"width:100%;max-width:{width}px" + ("" if frame else f";min-width:{round(LEGIBLE * width)}px")
+    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="{size}">'
 
 
 def few_colours(image: Image.Image) -> Image.Image:
@@ -85,10 +87,14 @@ def few_colours(image: Image.Image) -> Image.Image:
 
 
 def show(figure: Figure, caption: str, alt: str) -> None:
-    """Display a figure in a notebook with a caption below it and alt text that says what a reader should see."""
+    """Display a figure in a notebook with a caption below it and alt text that says what a reader should see.
+
+    On a page too narrow for its lettering it can be pushed sideways, also by keyboard.
+    """
     ground = "margin:1em 0;padding:.5em;background:white;color:#222;border-radius:4px"  # whatever the page's theme is
+    wide = ';overflow-x:auto" tabindex="0' if figure.get_figwidth() > 5.5 else ""
     below = f'<figcaption style="font-size:90%;color:#222">{html.escape(caption)}</figcaption>'
-    display(HTML(f'<figure style="{ground}">{picture(figure, alt)}{below}</figure>'))
+    display(HTML(f'<figure style="{ground}{wide}">{picture(figure, alt)}{below}</figure>'))
 
 
 def colour(P: int, M: int):
