@@ -76,6 +76,17 @@ def test_nets_by_hand_hold_for_every_student() -> None:
         assert course.mark("A4", id, given, "floor").points == 3
 
 
+def test_a_net_trained_as_the_text_of_A4_says_passes() -> None:
+    """With four PWL units at the first try and all settings left as they are; with one, from the start it hints at."""
+    for id in range(1, 6):
+        v = course.variant("A4", id)
+        hint = alrnn.Init("slow", value=v.forget)
+        first = alrnn.sweep(v.task, 8, [4], 1, progress=False)
+        one = alrnn.sweep(v.task, 8, [1], 2, hint, progress=False)
+        passed = [course.mark("A4", id, {"trained": net}, "trained").points == 3 for net in (*first.nets, *one.nets)]
+        assert passed[0] and any(passed[1:]), (v, passed)
+
+
 @pytest.mark.parametrize("assignment", course.ASSIGNMENTS)
 def test_an_untouched_notebook_gets_nothing(assignment: str, capsys: pytest.CaptureFixture[str]) -> None:
     space: dict[str, Any] = {}
