@@ -18,6 +18,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from nbgrader_env import nbgrader_python, plain
 
 import alrnn
 from alrnn import course, regions, theory
@@ -73,6 +74,17 @@ def test_nets_by_hand_hold_for_every_student() -> None:
         given = answers("A4", str(id), without=("trained", "errors", "on"))
         assert course.mark("A4", id, given, "by_hand").points == 5
         assert course.mark("A4", id, given, "floor").points == 3
+
+
+def test_a_net_trained_as_the_text_of_A4_says_passes() -> None:
+    """With four PWL units at the first try and all settings left as they are; with one, from the start it hints at."""
+    for id in range(1, 6):
+        v = course.variant("A4", id)
+        hint = alrnn.Init("slow", value=v.forget)
+        first = alrnn.sweep(v.task, 8, [4], 1, progress=False)
+        one = alrnn.sweep(v.task, 8, [1], 2, hint, progress=False)
+        passed = [course.mark("A4", id, {"trained": net}, "trained").points == 3 for net in (*first.nets, *one.nets)]
+        assert passed[0] and any(passed[1:]), (v, passed)
 
 
 @pytest.mark.parametrize("assignment", course.ASSIGNMENTS)
@@ -349,17 +361,14 @@ def test_nbgrader_and_otter_forms() -> None:
             assert not [line for line in secrets() if line in text]
 
 
-@pytest.mark.skipif(
-    "ALRNN_NBGRADER" not in os.environ, reason="ALRNN_NBGRADER names no Python that has nbgrader and alrnn"
-)
 @pytest.mark.parametrize("assignment", course.ASSIGNMENTS)
 def test_nbgrader_end_to_end(assignment: str, tmp_path: Path) -> None:
     """Release, collect, autograde, feedback and the table of grades, with nbgrader itself.
 
     A solution is handed in through its exchange; an empty notebook lies beside it.
     """
-    python, name = os.environ["ALRNN_NBGRADER"], f"{assignment}.ipynb"
-    env = os.environ | {"PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"}  # it calls alembic by name
+    python, name = nbgrader_python(), f"{assignment}.ipynb"
+    env = plain(python) | {f"JUPYTER_{what}_DIR": str(tmp_path / "jupyter") for what in ("DATA", "CONFIG")}
     teacher, student, exchange = (tmp_path / folder for folder in ("teacher", "student", "exchange"))
     config = 'c = get_config()\nc.CourseDirectory.course_id = "alrnn"\nc.ExecutePreprocessor.timeout = 300\n'
     for folder in (teacher, student, exchange):
@@ -392,6 +401,18 @@ def test_nbgrader_end_to_end(assignment: str, tmp_path: Path) -> None:
     own = getpass.getuser()
     assert {id: float(row["raw_score"]) for id, row in rows.items()} == {own: 16, "idle": 0}
     assert list((teacher / "feedback" / own / assignment).glob("*.html"))
+
+
+def test_without_packages_nbgrader_is_left_out_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("NO_INDEX", "1"), ("FIND_LINKS", ""), ("CONFIG_FILE", os.devnull)):
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.delenv("ALRNN_NBGRADER", raising=False)
+    for _ in range(2):  # what was left half made is not taken for whole
+        with pytest.warns(UserWarning, match="cannot be reached"), pytest.raises(pytest.skip.Exception):
+            nbgrader_python(tmp_path / "venv")
+    monkeypatch.setenv("ALRNN_NBGRADER", "required")
+    with pytest.raises(AssertionError, match="from versions: none"):
+        nbgrader_python(tmp_path / "venv")
 
 
 def test_the_page_for_teachers_names_the_key_and_every_assignment() -> None:

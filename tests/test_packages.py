@@ -48,6 +48,12 @@ def test_the_lock_meets_what_pyproject_asks() -> None:
         assert pinned in requirement.specifier, f"requirements.lock has {requirement.name} {pinned}, not {requirement}"
 
 
+def test_nbgrader_stands_beside_the_lock() -> None:
+    lines = (ROOT / "assignments" / "requirements-nbgrader.txt").read_text("utf-8").splitlines()
+    pinned = pins([line for line in lines if not line.startswith("#")])
+    assert "nbgrader" in pinned and not pinned.keys() & LOCK.keys()
+
+
 def test_one_extra_has_all() -> None:
     assert EXTRAS["dev"] == [f"alrnn[{','.join(PARTS)}]"] and set(EXTRAS) == {*PARTS, "dev"}
 

@@ -122,7 +122,7 @@ def _trained(a: Answers, v: A4) -> None:
         raise Wrong("It has P = 0, and no linear net gets below the floor.")
     if not error < floor / 4:
         raise Wrong(f"Its test error is {error:.3g}; asked for is a quarter of the linear floor, {floor / 4:.3g}. "
-                    "Another rate or start, or more steps?")  # fmt: skip
+                    "Another start or rate, more PWL units or more steps?")  # fmt: skip
     if error < 1e-12:
         raise Wrong("That is no trained net: its error is 0 to rounding.")
 
