@@ -32,6 +32,9 @@ def mend(app: Sphinx, exception: Exception | None) -> None:
         for written, better in MENDED:
             text = re.sub(written, better, text)
         path.write_text(text, encoding="utf-8")
+    if not exception:  # what no page loads any more, and what only developers of the theme do
+        for path in [*Path(app.outdir).rglob("fontawesome/**/*.js"), *Path(app.outdir).rglob("_static/**/*.map")]:
+            path.unlink()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
