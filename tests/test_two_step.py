@@ -22,6 +22,7 @@ from alrnn import datasets, regions, statistics, tasks, theory
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
+import pieces
 import two_step as experiment
 
 MAIN = (0.3, -0.2, 0.1, 0.4)
@@ -282,7 +283,7 @@ def test_a_table_goes_on_where_it_stopped(tmp_path):
 
     path = tmp_path / "table.csv"
     for last in (1, 3):
-        experiment.make((({"model": f"P = {x}"}, lambda x=x: piece(x)) for x in range(last)), path)
+        pieces.make((({"model": f"P = {x}"}, lambda x=x: piece(x)) for x in range(last)), path)
     assert made == [0, 1, 2] and pd.read_csv(path).bits.tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
 
 

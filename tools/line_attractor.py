@@ -6,17 +6,14 @@ trained net and, in the columns `*_before`, of the same net untrained. Needs the
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from make_reviews import shuffled
-from two_step import make
+from pieces import Pieces, command
 
 from alrnn import ALRNN, Init, evaluate, regions
 from alrnn.sweep import run
@@ -27,7 +24,7 @@ STARTS = {value: Init("slow", value=value, pwl=value) for value in (0.5, 0.98)} 
 FIT: dict[str, Any] = {"steps": 700, "clip": 1.0}
 
 
-def pieces(task: Sentiment) -> Iterator[tuple[dict[str, Any], Any]]:
+def pieces(task: Sentiment) -> Pieces:
     for start in STARTS:
         for lr in RATES:
             yield {"start": start, "lr": lr}, partial(nets, task, start, lr)
@@ -69,13 +66,5 @@ def line(net: ALRNN, batch: Batch) -> dict[str, float]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path, metavar="FILE", help="the table (CSV)")
-    torch.set_num_threads(1)
-    given = parser.parse_args(arguments)
-    print(f"{given.out}: {len(make(pieces(Sentiment()), given.out))} rows")
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, {"all": lambda: pieces(Sentiment())})

@@ -5,16 +5,13 @@ One row a net: settings, seeds, scores, and what `measured` says. A table goes o
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from two_step import make
+from pieces import Pieces, command
 
 from alrnn import ALRNN, Init, regions
 from alrnn.sweep import run
@@ -40,7 +37,7 @@ FEW = 2  # PWL units
 SIZES = {20: TAUS, 10: (0.0, 0.1), 4: (0.0, 0.1), 50: (0.0,)}  # M -> tau
 
 
-def pieces() -> Iterator[tuple[dict[str, Any], Any]]:
+def pieces() -> Pieces:
     """Each task with each M and tau."""
     for M, taus in SIZES.items():
         for task in TASKS:
@@ -94,13 +91,5 @@ def slow_modes(net: ALRNN, task: Task) -> float:
     return float((np.abs(np.abs(eigenvalues) - 1) < 0.05).mean())
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path, metavar="FILE", help="the table (CSV)")
-    torch.set_num_threads(1)
-    given = parser.parse_args(arguments)
-    print(f"{given.out}: {len(make(pieces(), given.out))} rows")
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, {"all": pieces})

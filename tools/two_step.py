@@ -6,15 +6,13 @@ simulated spikes and of what the one unit does. A table goes on where it stopped
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
+from pieces import Pieces, command
 
 from alrnn import ALRNN, Init, cross_validate, datasets, fit, theory
 from alrnn.nets import GRU
@@ -121,36 +119,11 @@ def units(name: str, starts: int) -> pd.DataFrame:
     return pd.concat(rows).assign(train_loss=lambda table: loss[table.seed])
 
 
-def make(pieces: Iterator[tuple[dict[str, Any], Callable[[], pd.DataFrame]]], path: Path) -> pd.DataFrame:
-    """The table at `path`, with the pieces that it lacked; written after each."""
-    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
-    for about, piece in pieces:
-        if len(table) and (table[list(about)] == pd.Series(about)).all(axis=1).any():
-            continue
-        found = piece()
-        keep = [c for c in found.columns if c not in about and (c != "P" or not found.P.isna().all())]
-        table = pd.concat([table, found[keep].assign(**about)[[*about, *keep]]], ignore_index=True)
-        part = path.with_suffix(".part")
-        table.to_csv(part, index=False, float_format="%.5g")
-        part.replace(path)
-        print(about, flush=True)
-    return table
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=PIECES)
-    parser.add_argument("out", type=Path, metavar="FILE", help="the table (CSV)")
-    given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    print(f"{given.out}: {len(make(PIECES[given.what](), given.out))} rows")
-
-
-PIECES: dict[str, Callable[[], Iterator[tuple[dict[str, Any], Callable[[], pd.DataFrame]]]]] = {
+PIECES: dict[str, Callable[[], Pieces]] = {
     "choices": choice_pieces,
     "power": power_pieces,
     "units": unit_pieces,
 }
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, PIECES)
