@@ -135,15 +135,6 @@ def test_numbers_need_precision():
     assert right(BITS(16).float(), single) < 0.9 and right(GATES(16).float(), single) == 1
 
 
-def test_parity_with_one_unit():
-    s = 2.0 * torch.randint(0, 2, (50, 1000, 1), generator=gen(1)).double() - 1
-    product = torch.cat([torch.ones(50, 1), s[..., 0].cumprod(1)[:, :-1]], 1)
-    net = theory.exact_parity()
-    assert (net.hidden_size, net.nonlinear_size) == (2, 1)
-    assert torch.equal(net(s)[0][..., 0], product)
-    assert not torch.equal(regions.linearise(net, 0)(s[:, :5])[0][..., 0], product[:, :5])
-
-
 # Linear nets
 
 

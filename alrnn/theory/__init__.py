@@ -9,6 +9,7 @@ number at one step is some linear net; K numbers need up to K T units, and answe
 from . import (
     adding,
     affine,
+    automata,
     bounds,
     capacity,
     context,
@@ -23,6 +24,7 @@ from . import (
 )
 from .adding import *
 from .affine import *
+from .automata import *
 from .bounds import *
 from .capacity import *
 from .context import *
@@ -36,6 +38,6 @@ from .suite import *
 from .two_step import *
 
 __all__ = [*affine.__all__, *optimum.__all__, *adding.__all__, *context.__all__, *copy.__all__, *sentiment.__all__]
-__all__ += [*capacity.__all__, *bounds.__all__, *scan.__all__, *suite.__all__, *language.__all__]
+__all__ += [*capacity.__all__, *automata.__all__, *bounds.__all__, *scan.__all__, *suite.__all__, *language.__all__]
 __all__ += [*two_step.__all__, *selection.__all__]
 __dir__ = __all__.copy  # dir() shows what is public

@@ -120,6 +120,15 @@ def most_stable_points(P: int) -> int:
     Cramer's rule z_p is a determinant without this column, hence the same for both, divided by these: it has one sign,
     but its bits are different. So of each two bitcodes that differ in the first bit alone, one at most is taken.
     Reached for P up to 4, by rivals and `twisted_rivals`; for more it is an upper bound.
+
+    With P = 3 and no linear unit four are impossible. Let a_i = W_ii. Four bitcodes that differ in two bits at least
+    have, all of them, an odd or all an even number of bits on. 100, 010, 001, 111: the first three need |a_i| < 1 and
+    h_i > 0. As unit j is off at the point of unit i, -W_ji h_i >= (1 - a_i) h_j. Times the same with i and j exchanged:
+    W_ij W_ji >= (1 - a_i) (1 - a_j). So no principal minor of size two of I - J_111 is positive. But their sum is the
+    second symmetric function of its eigenvalues, positive if 111 is stable. 000, 110, 101, 011: the first needs h < 0.
+    If a_1, a_2 < 1, then z_1, z_2 > 0 at 110 asks for W_12 W_21 > (1 - a_1) (1 - a_2), so det(I - J_110) < 0. If both
+    are at least 1, the trace of J_110 is too large. So of each two units one has a < 1 and the other has not, which
+    three units cannot do.
     """
     return 2 ** max(0, integer("P", P, 0) - 1)
 

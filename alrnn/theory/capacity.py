@@ -1,4 +1,4 @@
-"""How few PWL units suffice, whatever training finds: nets for variable copy and parity, and what no linear net can do.
+"""How few PWL units suffice, whatever training finds: nets for variable copy, and what no linear net can do.
 
 Two ways to compute with regions. As gates, regions depend on time and cue and not on what is said: S - 1 units hold and
 release S symbols. As data, regions depend on the symbols: then the number of units need not grow with S at all (one for
@@ -18,7 +18,7 @@ from ..nets import ALRNN
 from .affine import _clock, _net, _units
 from .copy import exact_variable_copy, recall_probabilities
 
-__all__ = ["copy_by_bits", "copy_by_gates", "copy_by_numbers", "copy_by_tents", "exact_parity", "linear_copy"]
+__all__ = ["copy_by_bits", "copy_by_gates", "copy_by_numbers", "copy_by_tents", "linear_copy"]
 __all__ += ["linear_copy_accuracy", "twisted_rivals"]
 
 
@@ -161,14 +161,6 @@ def twisted_rivals(P: int) -> ALRNN:
     W[:P, :P], W[:P, P:] = torch.eye(P) - turn / 64, torch.eye(P) / 64
     W[P:, :P] = -(strength + 2 * beats.T) @ turn
     return ALRNN.from_weights(W, torch.cat([torch.zeros(P), torch.ones(P)]), nonlinear=P)
-
-
-def exact_parity() -> ALRNN:
-    """P = 1, M = 2: of inputs -1 and 1, the product of all before this one, at every step; of none it is 1.
-
-    The PWL unit becomes v = |v| - 1 + s, by A = -1 and W = 2 on itself: one kink is one exclusive or a step. y = s - v.
-    """
-    return _net(P=1, A=[0.0, -1.0], W=[[0.0, 0.0], [0.0, 2.0]], C=[[1.0], [1.0]], h=[0.0, -1.0], D=[[1.0, -1.0]])
 
 
 def linear_copy_accuracy(symbols: int = 2, window: int = 50, alphabet: int = 4) -> float:
