@@ -302,6 +302,26 @@ def test_the_cobweb(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
+def test_the_mode(reader: Callable[..., Visit]) -> None:
+    """Its buttons and sliders move the eigenvalue and the run, in words, too."""
+    visit = reader("foundations/linear-memory", "dark", 390)
+    page, said = visit.page, visit.page.locator(".modes-say")
+    expect(said).to_contain_text("It turns once in 12 steps")
+    for button, words in (("keeps", "as it is, for ever"), ("alternates", "sign changes"), ("explodes", "without end")):
+        page.get_by_role("button", name=button).click()
+        expect(said).to_contain_text(words)
+        assert words in (page.locator("#modes svg").first.get_attribute("aria-label") or "")
+    page.locator('#modes [name="size"]').focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    expect(said).to_contain_text("for ever")
+    page.keyboard.press("Home")
+    expect(said).to_contain_text("Nothing is left")
+    assert not re.search("NaN|undefined|Infinity", page.locator("#modes").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
 def test_a_command_step_by_step(reader: Callable[..., Visit]) -> None:
     """The net built by hand obeys, its unit is told; "after" and "and" differ; keys go back and on."""
     visit = reader("tasks/scan", "light", 390)

@@ -79,6 +79,25 @@ def test_the_cobweb_steps_and_rests_as_alrnn_does() -> None:
     assert {"rests", "grows"} <= kinds
 
 
+def test_a_mode_is_a_linear_unit_or_a_pair_of_them() -> None:
+    rng = np.random.default_rng(2)
+    given = [
+        [float(size), float(angle), 40] for size, angle in zip(rng.random(12), rng.random(12) * np.pi, strict=True)
+    ]
+    given += [[0.7, 0.0, 40], [0.7, np.pi, 40], [1.0, 0.5, 40]]
+    shown = js("modes.js", "response", given)
+    facts = js("modes.js", "facts", [x[:2] for x in given])
+    for (size, angle, steps), seen, said in zip(given, shown, facts, strict=True):
+        W = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        net = ALRNN.from_weights(W, np.zeros(2), C=np.array([[1.0], [0.0]]), D=np.eye(2), nonlinear=0)
+        s = torch.zeros(1, steps, 1, dtype=torch.float64)
+        s[0, 0] = 1
+        assert np.allclose(seen, net(s)[1][0, :, 0].detach().numpy())
+        tau = regions.time_constants(np.array([size * np.exp(1j * angle)]))[0]
+        assert (said["tau"] is None and size == 1) or said["tau"] == pytest.approx(tau)
+        assert said["period"] is None if angle == 0 else said["period"] == pytest.approx(2 * np.pi / angle)
+
+
 def test_the_cobweb_knows_cycles_and_chaos() -> None:
     calls = [[{"A": 0.5, "W": -2.0, "h": 1.0}, -2.0], [{"A": 0.9, "W": -3.1, "h": 1.0}, 0.2]]
     cycle, chaos = js("cobweb.js", "fate", calls)
