@@ -322,6 +322,28 @@ def test_the_mode(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
+def test_the_suite(reader: Callable[..., Visit]) -> None:
+    """Tasks, directions, networks and a lost unit change the answer, in words, too, and the scores."""
+    visit = reader("tasks/multitask", "light", 390)
+    page, said, scores = visit.page, visit.page.locator(".suite-say"), visit.page.locator(".suite-scores")
+    expect(said).to_contain_text(re.compile(r"DelayAnti: asked for fixation 0.0 and \(.0.5, .0.9\).*: right"))
+    expect(scores.locator("span")).to_have_count(11)
+    expect(scores).not_to_contain_text("\u2193")
+    page.get_by_label("task").select_option("Match")
+    page.locator('#suite [name="second"]').focus()
+    page.keyboard.press("Home")
+    expect(said).to_contain_text("asked for fixation 0.0 and (1.0, 0.0)")
+    assert "Match" in (page.locator("#suite svg").first.get_attribute("aria-label") or "")
+    page.get_by_label("take out").select_option("unit 7")
+    expect(scores).to_contain_text("\u2193")
+    page.get_by_label("network").select_option("trained, P = 0")
+    expect(scores).not_to_contain_text("\u2193")
+    expect(said).to_contain_text("wrong")
+    assert not re.search("NaN|undefined|Infinity", page.locator("#suite").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
 def test_a_command_step_by_step(reader: Callable[..., Visit]) -> None:
     """The net built by hand obeys, its unit is told; "after" and "and" differ; keys go back and on."""
     visit = reader("tasks/scan", "light", 390)

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from nodejs import node
 
 from alrnn import ALRNN, explore, regions, tasks, theory
 from alrnn.nets import EncoderDecoder, ReadoutALRNN
+from alrnn.tasks.suite import NAMES, RULES
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 FOLDER = BOOK / "_extra" / "reading"
@@ -96,6 +98,40 @@ def test_a_mode_is_a_linear_unit_or_a_pair_of_them() -> None:
         tau = regions.time_constants(np.array([size * np.exp(1j * angle)]))[0]
         assert (said["tau"] is None and size == 1) or said["tau"] == pytest.approx(tau)
         assert said["period"] is None if angle == 0 else said["period"] == pytest.approx(2 * np.pi / angle)
+
+
+def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers() -> None:
+    fixed = {"context": 4, "stimulus": 6, "delay": 5, "test": 6, "noise": 0.0}
+    task, rules = tasks.Suite(**fixed), {name: rule._asdict() for name, rule in RULES.items()}
+    batch = task.sample(110, torch.Generator().manual_seed(0))
+    degrees = batch.info["angle"].double().rad2deg()
+    both = torch.tensor(["CtxInt" in NAMES[k] for k in batch.info["task"]])
+    second = torch.where(both, degrees[:, 1], degrees[:, 2])
+    calls = [
+        [rules, NAMES[k], first, other]
+        for k, first, other in zip(batch.info["task"], degrees[:, 0].tolist(), second.tolist(), strict=True)
+    ]
+    shown = js("suite.js", "trial", calls)
+    assert np.allclose([x["s"] for x in shown], batch.s.numpy(), atol=1e-5)
+    assert np.allclose([x["target"] for x in shown], batch.target[:, -1].numpy(), atol=1e-5)
+
+    net = theory.suite_by_hand()
+    weights = written(net)
+    right = js("suite.js", "right", [[weights, x] for x in shown])
+    y = net(batch.s.double())[0]
+    assert right == task.right(y, batch).tolist() and np.mean(right) > 0.95
+    cut = js("suite.js", "without", [[weights, 3]])[0]
+    silenced = regions.silence(net, 3)(batch.s.double())[0].detach()
+    assert js("suite.js", "right", [[cut, x] for x in shown]) == task.right(silenced, batch).tolist()
+    shares = js("suite.js", "score", [[weights, rules, name] for name in NAMES])
+    assert min(shares) > 0.9
+
+
+def written(net: ALRNN) -> dict:
+    """As `explore.export` writes it, of one net."""
+    with tempfile.TemporaryDirectory() as folder:
+        explore.export(path := Path(folder, "net.json"), {"net": net})
+        return json.loads(path.read_text("utf-8"))["nets"]["net"]
 
 
 def test_the_cobweb_knows_cycles_and_chaos() -> None:
