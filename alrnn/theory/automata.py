@@ -5,6 +5,20 @@ element g. Let L be what a step does to inputs linearly, W_P the columns of the 
 Then x_gs - x_g = L c_s + W_P (max(p_g + c_s, 0) - max(p_g, 0)). The element s has some order m, so the sum over g, gs,
 gss, ..., m terms, is 0, and L c_s lies in the span of the columns of W_P. So all states lie in a plane of P dimensions;
 with P = 0 nothing is followed at all.
+
+With P = 1 they lie on a line, and three things cannot be followed through swaps of neighbours, s = t and u. On it, in
+the coordinate of the PWL unit, f_s(p) = p + k_s + w (max(p + c_s, 0) - max(p, 0)) permutes the set X of six points,
+f_s f_s = 1, nothing stays, and f_t(p), f_u(p) differ for each p. A continuous map that increases keeps the order of X,
+so it moves nothing. So f_s has a middle piece M of slope a = 1 + w < 0, from -c_s to 0 (up to a reflection of the
+line); on L, below, it adds k_s, on R, above 0, r_s < k_s. R is the same for t and u. In a pair {p, f_s(p)} both
+cannot be in L or both in R. Pairs LR ask for r_s = -k_s; of pairs LM and MR there is at most one each; pairs MM ask
+for a = -1. If a = -1, M with its ends holds no point of a pair LM or MR. Then L, M and R are the same for t and u,
+and R = L + k_s, or, if R is empty, X = r_s - X, gives the same k_s, or r_s, for both: but then f_t = f_u there. Else
+at least one of the three pairs is LR, all of R goes to R - k_s, and R has two or three points. Three: X without R is
+R - k_s, so k_t = k_u. Two, at a distance d: of the four points below R two are R - k_s, and the others are k_s apart.
+If R - k_t and R - k_u have no point in common, d = k_t = k_u. If they have one, let k_u = k_t + d; the fourth point v
+is k_t from one end of the other three and k_u from the other end, so k_t = d / 2, and R - k_t has a point above the
+lower one of R.
 """
 
 from __future__ import annotations
