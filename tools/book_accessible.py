@@ -32,9 +32,13 @@ def mend(app: Sphinx, exception: Exception | None) -> None:
         for written, better in MENDED:
             text = re.sub(written, better, text)
         path.write_text(text, encoding="utf-8")
-    if not exception:  # what no page loads any more, and what only developers of the theme do
-        for path in [*Path(app.outdir).rglob("fontawesome/**/*.js"), *Path(app.outdir).rglob("_static/**/*.map")]:
-            path.unlink()
+    if not exception:  # what no page loads any more, what only developers of the theme do, fonts for browsers of long ago
+        for path in Path(app.outdir).rglob("fontawesome/**/*.css"):
+            text = re.sub(r',url\([^)]*\.ttf\) format\("truetype"\)', "", path.read_text("utf-8"))
+            path.write_text(text, encoding="utf-8")
+        for left in ("fontawesome/**/*.js", "fontawesome/**/*.ttf", "_static/**/*.map"):
+            for path in Path(app.outdir).rglob(left):
+                path.unlink()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
