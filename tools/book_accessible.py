@@ -32,7 +32,7 @@ def mend(app: Sphinx, exception: Exception | None) -> None:
         for written, better in MENDED:
             text = re.sub(written, better, text)
         path.write_text(text, encoding="utf-8")
-    if not exception:  # what no page loads any more, what only developers of the theme do, fonts for browsers of long ago
+    if not exception:  # what no page loads any more, what only developers of the theme do, fonts for old browsers
         for path in Path(app.outdir).rglob("fontawesome/**/*.css"):
             text = re.sub(r',url\([^)]*\.ttf\) format\("truetype"\)', "", path.read_text("utf-8"))
             path.write_text(text, encoding="utf-8")
