@@ -353,7 +353,7 @@ def test_tables_that_grow_hold_nets_of_the_catalogue_alone(table):
     )
     chosen = list(alrnn.experiments.variants((e for name in names for e in EXPERIMENTS[name]()), rates=times))
     chosen += [e.with_sizes([5]) for e in chosen if e.M > 5] if table == "rates" else []
-    seeds = 2 if table == "low-data" else 10
+    seeds = 3 if table == "low-data" else 10
     rows = [e.settings(kind, seed) for e in chosen for kind in (*e.sizes, *e.models) for seed in range(seeds)]
     found = list(keys(read(ROOT / "data" / "results" / f"{table}.csv")))
     assert found and len(set(found)) == len(found)

@@ -123,7 +123,7 @@ def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
     for entry, draw in ((entry, draw) for entry in shared["runs"] for draw in range(shared.get("draws", 1))):
         task, start, fit = (shared.get(part, {}) | entry.get(part, {}) for part in ("task", "start", "fit"))
         task |= {"seed": draw} if "draws" in shared else {}
-        key, M = str(task), entry.get("M", entry["sizes"][-1])
+        key, M = str(task), entry.get("M") or entry["sizes"][-1]
         if key not in made:
             few = {x: task.pop(x) for x in ("trials", "seed", "validation") if x in task}
             made[key] = getattr(tasks, task.pop("name"))(**task)
