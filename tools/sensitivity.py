@@ -34,7 +34,7 @@ TASKS: dict[str, tuple[Task, int]] = {  # and steps of training
 }
 TAUS, RATES, SEEDS = (0.0, 0.01, 0.1, 1.0, 10.0), (2e-3, 5e-3, 2e-2), range(3)
 FEW = 2  # PWL units
-SIZES = {20: TAUS, 10: TAUS, 4: (0.0, 0.1), 50: TAUS, 100: (0.0, 0.1)}  # M -> tau
+SIZES = {20: TAUS, 10: TAUS, 50: TAUS, 100: TAUS, 4: (0.0, 0.1)}  # M -> tau
 
 
 def pieces() -> Pieces:
