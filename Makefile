@@ -48,7 +48,7 @@ without-kernel: $(READY)
 
 # The tests that rest on numbers, as on a processor without AVX-512: the last bits are others there.
 OLDER := OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ALRNN_CFLAGS=-march=x86-64-v3
-NUMBERS := arrays attractors capacity crossval encoder_decoder fixed_points foreign kinds leap linear_optimum minimal model nn own_tasks \
+NUMBERS := arrays attractors automata capacity crossval encoder_decoder fixed_points foreign kinds leap linear_optimum minimal model nn own_tasks \
            recurrence regions spoken statistics streams tasks tasks_context_copy tasks_sentiment theory train trainer transforms
 
 older: $(READY)
