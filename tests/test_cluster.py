@@ -1,5 +1,6 @@
 """A real cluster of two workers on this machine, of which some are killed; what jobs and workers carry."""
 
+import contextlib
 import os
 import pickle
 import random
@@ -54,11 +55,13 @@ def kill_workers(cluster, path, times, stop):
     seen = 0
     while times and not stop.wait(0.05):
         rows = len(read(path))
-        working = [w for w in cluster.scheduler.workers.values() if w.processing]
-        if rows > seen and working and rows < 20:
-            seen, times = rows, times - 1
-            worker = random.Random(times).choice(working)
-            os.kill(next(n.pid for n in cluster.workers.values() if n.worker_address == worker.address), signal.SIGKILL)
+        pids = {nanny.worker_address: nanny.pid for nanny in cluster.workers.values()}
+        # one that was killed stays on the scheduler's list for a moment, when its nanny has a new one already
+        busy = [pids.get(w.address) for w in [*cluster.scheduler.workers.values()] if w.processing]
+        if rows > seen and any(busy) and rows < 20:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(random.Random(times).choice([pid for pid in busy if pid]), signal.SIGKILL)
+                seen, times = rows, times - 1
     return times
 
 
