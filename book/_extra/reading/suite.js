@@ -46,7 +46,8 @@
   // The share of some twenty trials that are right.
   function score(net, rules, name) {
     const apart = rules[name].answer === "match" ? [0, 90, 0, 180] : name === "CtxInt1" || name === "CtxInt2" ? [45, 135, 225, 315] : [0];
-    const firsts = Array.from({ length: apart.length > 1 ? 6 : 24 }, (_, i, n = apart.length > 1 ? 6 : 24) => ((i + 0.3) * 360) / n);
+    const many = apart.length > 1 ? 6 : 24;
+    const firsts = Array.from({ length: many }, (_, i) => ((i + 0.3) * 360) / many);
     const all = firsts.flatMap((first) => apart.map((more) => run(net, trial(rules, name, first, first + more)).right));
     return all.filter(Boolean).length / all.length;
   }
