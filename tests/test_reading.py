@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +99,7 @@ def test_a_mode_is_a_linear_unit_or_a_pair_of_them() -> None:
         assert said["period"] is None if angle == 0 else said["period"] == pytest.approx(2 * np.pi / angle)
 
 
-def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers() -> None:
+def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers(tmp_path: Path) -> None:
     fixed = {"context": 4, "stimulus": 6, "delay": 5, "test": 6, "noise": 0.0}
     task, rules = tasks.Suite(**fixed), {name: rule._asdict() for name, rule in RULES.items()}
     batch = task.sample(110, torch.Generator().manual_seed(0))
@@ -116,7 +115,7 @@ def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers() -> None:
     assert np.allclose([x["target"] for x in shown], batch.target[:, -1].numpy(), atol=1e-5)
 
     net = theory.suite_by_hand()
-    weights = written(net)
+    weights = exported(tmp_path, net=net)["net"]
     right = js("suite.js", "right", [[weights, x] for x in shown])
     y = net(batch.s.double())[0]
     assert right == task.right(y, batch).tolist() and np.mean(right) > 0.95
@@ -125,13 +124,6 @@ def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers() -> None:
     assert js("suite.js", "right", [[cut, x] for x in shown]) == task.right(silenced, batch).tolist()
     shares = js("suite.js", "score", [[weights, rules, name] for name in NAMES])
     assert min(shares) > 0.9
-
-
-def written(net: ALRNN) -> dict:
-    """As `explore.export` writes it, of one net."""
-    with tempfile.TemporaryDirectory() as folder:
-        explore.export(path := Path(folder, "net.json"), {"net": net})
-        return json.loads(path.read_text("utf-8"))["nets"]["net"]
 
 
 def test_the_cobweb_knows_cycles_and_chaos() -> None:

@@ -120,9 +120,10 @@ def _experiments(name: str) -> Iterator[Experiment]:
 def _runs(shared: dict[str, Any]) -> Iterator[Experiment]:
     """For each run the sweep over P, other starts of P = M, and baselines."""
     made: dict[str, tasks.Task] = {}  # runs on the same task share it, and its data
-    for entry, draw in ((entry, draw) for entry in shared["runs"] for draw in range(shared.get("draws", 1))):
+    every = ((x, n, draw) for x in shared["runs"] for n in x.get("few", [0]) for draw in range(shared.get("draws", 1)))
+    for entry, n, draw in every:
         task, start, fit = (shared.get(part, {}) | entry.get(part, {}) for part in ("task", "start", "fit"))
-        task |= {"seed": draw} if "draws" in shared else {}
+        task |= {"trials": n - n // 5, "validation": n // 5, "seed": draw} if n else {}
         key, M = str(task), entry.get("M") or entry["sizes"][-1]
         if key not in made:
             few = {x: task.pop(x) for x in ("trials", "seed", "validation") if x in task}
