@@ -9,6 +9,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from importlib import import_module
 
 from . import datasets, experiments
 
@@ -68,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     given = parser.parse_args(arguments)
     try:
-        run = {"sweep": run_sweep, "merge": run_merge, "data": show_data, "course": run_course, "grade": run_grade}
-        run[given.command](given)
+        own = {"sweep": run_sweep, "merge": run_merge, "data": show_data}
+        (own.get(given.command) or getattr(import_module("alrnn.course.commands"), given.command))(given)
     except (ValueError, OSError, ImportError, datasets.DataError, experiments.IncompleteError) as error:
         raise SystemExit(f"alrnn {given.command}: {error}") from None
     except KeyboardInterrupt:
@@ -90,7 +91,7 @@ def run_sweep(given: argparse.Namespace) -> None:
     if given.P is not None:
         chosen = [e.with_sizes(given.P) for e in chosen]
     seeds = experiments.SEEDS.get(given.task, 10) if given.seeds is None else given.seeds
-    with workers(given.scheduler) as executor:
+    with workers(given.scheduler) if given.scheduler else contextlib.nullcontext() as executor:
         table = experiments.run(
             chosen, given.out, seeds, given.baseline_seeds, given.jobs, executor, given.batch, given.shard
         )
@@ -98,11 +99,8 @@ def run_sweep(given: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def workers(scheduler: str | None) -> Iterator[Executor | None]:
-    """Those of a Dask scheduler, if there is one."""
-    if scheduler is None:
-        yield None
-        return
+def workers(scheduler: str) -> Iterator[Executor]:
+    """Those of a Dask scheduler."""
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
@@ -122,23 +120,6 @@ def show_data(given: argparse.Namespace) -> None:
         print(*datasets.fetch(given.name), sep="\n")
     else:
         print(datasets.describe()[["name", "size", "where", "content", "licence"]].to_string(index=False))
-
-
-def run_course(given: argparse.Namespace) -> None:
-    """Make a student's folder."""
-    from . import course
-
-    print(course.make(given.assignment, given.id, given.out))
-
-
-def run_grade(given: argparse.Namespace) -> None:
-    """Grade a class."""
-    from . import course
-
-    if not course.shut_in():
-        print("alrnn grade: this system cannot shut submissions in: grade in a container", file=sys.stderr)
-    results = course.grade_class(given.folder, given.assignment, given.out, given.jobs)
-    print(f"{given.out}: {len(results)} submissions, points in points.csv")
 
 
 if __name__ == "__main__":

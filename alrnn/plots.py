@@ -61,17 +61,42 @@ def use() -> None:
 
 @style()
 def picture(figure: Figure, alt: str, frame: bool = False) -> str:
-    """The figure, closed, as HTML: a PNG with alt text. A frame of a series is small, and as large as its fellows."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100 if frame else None, bbox_inches=None if frame else "tight")
-    plt.close(figure)
-    if frame:
-        full, file = file, io.BytesIO()
-        few_colours(Image.open(full).convert("RGB")).save(file, format="png", optimize=True)
-    data = base64.b64encode(file.getvalue()).decode()
+    """The figure, closed, as HTML: a PNG with alt text. A frame of a series is small, and as large as its fellows.
+
+    Panels in a row are there twice, and on a phone they stand under one another.
+    """
     width = round(figure.get_figwidth() * 100)
-    size = f"width:100%;max-width:{width}px" + ("" if frame else f";min-width:{round(LEGIBLE * width)}px")
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}" style="{size}">'
+    least = "" if frame else f";min-width:{round(LEGIBLE * width)}px"
+    image, phone = _png(figure, frame), ""
+    if not frame and width > 550 and _in_a_column(figure):
+        least, phone = "", f'<source media="(max-width:620px)" srcset="{_png(figure)}">'
+    plt.close(figure)
+    image = f'<img src="{image}" alt="{html.escape(alt)}" style="width:100%;max-width:{width}px{least}">'
+    return f"<picture>{phone}{image}</picture>" if phone else image
+
+
+def _png(figure: Figure, frame: bool = False) -> str:
+    """The figure as an address."""
+    full, few = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=100 if frame else None, bbox_inches=None if frame else "tight")
+    few_colours(Image.open(full).convert("RGB")).save(few, format="png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(few.getvalue()).decode()}"
+
+
+def _in_a_column(figure: Figure) -> bool:
+    """Put panels that stand in one row under one another; False, with nothing done, where there is no such row."""
+    panels = [(ax, place) for ax in figure.axes if (place := ax.get_subplotspec())]
+    rows = any(len(place.rowspan) < place.get_gridspec().nrows for _, place in panels)  # more than one
+    if rows or not 1 < len(panels) == len({place for _, place in panels}) or figure.texts or figure.subfigs:
+        return False
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(4.4, len(panels) * height * min(1.2, 4.4 * len(panels) / width))
+    first, column = panels[0][0], figure.add_gridspec(len(panels), 1)
+    for i, (ax, _) in enumerate(panels):
+        ax.set_subplotspec(column[i])
+        ax.tick_params(labelleft=True)  # what a row of panels says once
+        ax.set_ylabel(ax.get_ylabel() or first.get_ylabel() * ax.get_shared_y_axes().joined(ax, first))
+    return True
 
 
 def few_colours(image: Image.Image) -> Image.Image:
@@ -89,12 +114,13 @@ def few_colours(image: Image.Image) -> Image.Image:
 def show(figure: Figure, caption: str, alt: str) -> None:
     """Display a figure in a notebook with a caption below it and alt text that says what a reader should see.
 
-    On a page too narrow for its lettering it can be pushed sideways, also by keyboard.
+    On a page too narrow for its lettering its panels stand under one another, or it can be pushed sideways.
     """
     ground = "margin:1em 0;padding:.5em;background:white;color:#222;border-radius:4px"  # whatever the page's theme is
-    wide = ';overflow-x:auto" tabindex="0' if figure.get_figwidth() > 5.5 else ""
+    image = picture(figure, alt)
+    wide = ';overflow-x:auto" tabindex="0' * (figure.get_figwidth() > 5.5)  # as it was drawn last: not a column
     below = f'<figcaption style="font-size:90%;color:#222">{html.escape(caption)}</figcaption>'
-    display(HTML(f'<figure style="{ground}{wide}">{picture(figure, alt)}{below}</figure>'))
+    display(HTML(f'<figure style="{ground}{wide}">{image}{below}</figure>'))
 
 
 def colour(P: int, M: int):
@@ -129,9 +155,8 @@ def score_against_P(
     if limits:
         ax.legend(loc="best")
     ax.set_xticks(x, [f"{P:g}" for P in sizes])
-    ax.set(
-        xlabel="P, number of PWL units", ylabel=label, xlim=(-0.5, len(sizes) - 0.5), yscale="log" if log else "linear"
-    )
+    ax.set(xlabel="P, number of PWL units", ylabel=label, xlim=(-0.5, len(sizes) - 0.5))
+    ax.set_yscale("log" if log else "linear")
     return ax.figure  # type: ignore[return-value]
 
 
@@ -220,8 +245,7 @@ def _ground(ax: Axes, P: int, limits: tuple[float, float, float, float]) -> dict
 def spectrum(eigenvalues: dict[str, np.ndarray], ax: Axes | None = None, colours: Sequence = ()) -> Figure:
     """Eigenvalues in the complex plane with the unit circle; a marker per name, colours in turn (else of regions)."""
     ax = ax or plt.subplots(figsize=(4.6, 4.4))[1]
-    circle = np.exp(1j * np.linspace(0, 2 * np.pi, 200))
-    ax.plot(circle.real, circle.imag, color="0.6", linewidth=1)
+    ax.add_patch(plt.Circle((0, 0), 1, fill=False, edgecolor="0.6", linewidth=1))
     for (name, values), marker, c in zip(eigenvalues.items(), cycle("o^sDv"), cycle(colours or REGIONS), strict=False):
         ax.scatter(values.real, values.imag, marker=marker, color=c, s=28, alpha=0.8, label=name)
     ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")

@@ -102,6 +102,29 @@ def test_a_picture_keeps_its_alt_text_and_closes_its_figure() -> None:
     assert not plt.fignum_exists(figure.number)
 
 
+def test_panels_in_a_row_are_a_column_on_a_phone() -> None:
+    """Each panel keeps its content and says what the first one said for the row; a grid is left as it is."""
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True, layout="constrained")
+    for ax in axes:
+        ax.plot([0, 1], [0, 1])
+    axes[0].set_ylabel("error")
+    page = plots.picture(figure, "three")
+    found = re.fullmatch(
+        r'<picture><source media="[^"]+" srcset="[^,]+,([^"]+)"><img src="[^,]+,([^"]+)".*></picture>', page
+    )
+    assert found
+    column, row = (Image.open(io.BytesIO(base64.b64decode(data))).size for data in found.groups())
+    assert row[0] > 2 * row[1] and column[1] > 2 * column[0]
+    places = [ax.get_position() for ax in axes]
+    assert [ax.get_ylabel() for ax in axes] == ["error"] * 3
+    assert places[0].y0 > places[1].y1 and places[1].y0 > places[2].y1 and len({round(p.x0, 3) for p in places}) == 1
+    assert all(label.get_visible() for ax in axes for label in ax.get_yticklabels())
+    grid, beside = plt.subplots(2, 2, figsize=(9, 3))[0], plt.subplots(1, 2, figsize=(9, 3))[0]
+    beside.text(0.5, 0.5, "between the panels")
+    for figure in (grid, beside, plt.figure(figsize=(9, 3))):
+        assert "<picture" not in plots.picture(figure, "as it is")
+
+
 def test_frames_share_one_size_and_keep_rare_colours() -> None:
     """Four pale grounds with two thousand grey lines, and on each one small mark."""
     shapes = set()
