@@ -95,7 +95,7 @@ def _in_a_column(figure: Figure) -> bool:
     for i, (ax, _) in enumerate(panels):
         ax.set_subplotspec(column[i])
         ax.tick_params(labelleft=True)  # what a row of panels says once
-        ax.set_ylabel(ax.get_ylabel() or first.get_ylabel() * ax.get_shared_y_axes().joined(ax, first))
+        ax.set_ylabel(ax.get_ylabel() or first.get_ylabel() * bool(ax.get_shared_y_axes().joined(ax, first)))
     return True
 
 

@@ -322,6 +322,28 @@ def test_the_mode(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
+def test_the_cups(reader: Callable[..., Visit]) -> None:
+    """Swaps by keyboard, many at random, more cups, and a unit cut out: what is true and what the net says."""
+    visit = reader("foundations/capacity", "light", 390)
+    page, said = visit.page, visit.page.locator(".cups-say")
+    expect(said).to_contain_text("5 swaps: the ball is under cup 3. The network says 3.")
+    page.get_by_role("button", name="2 and 3").focus()
+    page.keyboard.press("Enter")
+    expect(said).to_contain_text("6 swaps: the ball is under cup 2. The network says 2.")
+    page.locator('#cups [name="n"]').select_option("5")
+    page.get_by_role("button", name="20 at random").click()
+    expect(said).to_contain_text("at 21 of 21 moments, with four PWL units")
+    page.get_by_role("button", name="Begin again").click()
+    page.locator('#cups [name="out"]').select_option("1")
+    page.get_by_role("button", name="2 and 3").click()
+    expect(said).to_contain_text("of which one is cut out")
+    expect(said).to_contain_text("at 1 of 2 moments")
+    assert "1 swap: the ball is under cup 3." in (page.locator("#cups svg").get_attribute("aria-label") or "")
+    assert not re.search("NaN|undefined|Infinity", page.locator("#cups").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
 def test_the_suite(reader: Callable[..., Visit]) -> None:
     """Tasks, directions, networks and a lost unit change the answer, in words, too, and the scores."""
     visit = reader("tasks/multitask", "light", 390)

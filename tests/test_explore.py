@@ -119,6 +119,8 @@ def test_panels_in_a_row_are_a_column_on_a_phone() -> None:
     assert [ax.get_ylabel() for ax in axes] == ["error"] * 3
     assert places[0].y0 > places[1].y1 and places[1].y0 > places[2].y1 and len({round(p.x0, 3) for p in places}) == 1
     assert all(label.get_visible() for ax in axes for label in ax.get_yticklabels())
+    own, (_, other) = plt.subplots(1, 2, figsize=(9, 3))
+    assert "<picture" in plots.picture(own, "no names") and other.get_ylabel() == ""
     grid, beside = plt.subplots(2, 2, figsize=(9, 3))[0], plt.subplots(1, 2, figsize=(9, 3))[0]
     beside.text(0.5, 0.5, "between the panels")
     for figure in (grid, beside, plt.figure(figsize=(9, 3))):

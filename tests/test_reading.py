@@ -99,6 +99,24 @@ def test_a_mode_is_a_linear_unit_or_a_pair_of_them() -> None:
         assert said["period"] is None if angle == 0 else said["period"] == pytest.approx(2 * np.pi / angle)
 
 
+def test_the_cups_are_followed_by_the_exact_net_and_lost_without_a_unit() -> None:
+    rng = np.random.default_rng(4)
+    games = [(n, rng.integers(0, n - 1, 40).tolist()) for n in (2, 3, 4, 6) for _ in range(3)]
+    whole = js("cups.js", "follow", [list(game) for game in games])
+    truth = js("cups.js", "truth", [list(game) for game in games])
+    for (n, swaps), shown, places in zip(games, whole, truth, strict=True):
+        net, s = theory.exact_swaps(n), torch.zeros(1, 41, n - 1, dtype=torch.float64)
+        s[0, range(40), swaps] = 1
+        y, z = net(s)
+        assert np.allclose(shown["said"], y[0].detach().numpy()) and np.allclose(shown["said"], places)
+        assert shown["bits"] == (z[0, :, 1 - n :] > 0).int().tolist()
+    cut = js("cups.js", "follow", [[n, swaps, 0] for n, swaps in games])
+    for (_, swaps), shown, places in zip(games, cut, truth, strict=True):
+        right = np.isclose(shown["said"], places).all(1)
+        first = swaps.index(0)  # from there on it cannot know
+        assert right[: first + 1].all() and not right[first + 1]
+
+
 def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers(tmp_path: Path) -> None:
     fixed = {"context": 4, "stimulus": 6, "delay": 5, "test": 6, "noise": 0.0}
     task, rules = tasks.Suite(**fixed), {name: rule._asdict() for name, rule in RULES.items()}
