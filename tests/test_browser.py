@@ -344,6 +344,26 @@ def test_the_cups(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
+def test_the_decision(reader: Callable[..., Visit]) -> None:
+    """Choices by keyboard; what both networks expect next, and how well they have done; beginning again."""
+    visit = reader("tasks/stimulus-selection", "dark", 390)
+    page, said, score = visit.page, visit.page.locator(".decision-say"), visit.page.locator(".decision-score")
+    expect(said).to_contain_text("expect left and right alike")
+    page.get_by_role("button", name="right picture").focus()
+    for _ in range(20):
+        page.keyboard.press("Enter")
+    expect(said).to_contain_text("You chose right")
+    expect(score).to_contain_text("(20 choices)")
+    assert said.inner_text() in (page.locator("#decision svg").get_attribute("aria-label") or "")
+    linear = re.search(r"([\d.]+) linear", score.inner_text())
+    assert linear and float(linear[1]) < 1, "it repeats choices, and so did we"
+    page.get_by_role("button", name="Begin again").click()
+    expect(score).to_have_text("")
+    assert not re.search("NaN|undefined|Infinity", page.locator("#decision").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
 def test_the_suite(reader: Callable[..., Visit]) -> None:
     """Tasks, directions, networks and a lost unit change the answer, in words, too, and the scores."""
     visit = reader("tasks/multitask", "light", 390)

@@ -117,6 +117,26 @@ def test_the_cups_are_followed_by_the_exact_net_and_lost_without_a_unit() -> Non
         assert right[: first + 1].all() and not right[first + 1]
 
 
+def test_the_two_networks_expect_what_the_librarys_do() -> None:
+    rng = np.random.default_rng(6)
+    trials = rng.choice([-1, 0, 1], (50, 4), p=[0.4, 0.2, 0.4])
+    trials[:, :3] = np.sign(trials[:, :3] + 0.5)
+    for product, main in ((1.5, (0.3, 0.0, 0.0, 0.0)), (0.0, (0.8, 0.5, 0.0, 0.4)), (1.0, (0.1, -0.2, 0.3, 0.4))):
+        net, s = theory.choice_animal(product, main), torch.zeros(1, 150, 5, dtype=torch.float64)
+        s[0, ::3] = torch.from_numpy(np.column_stack([trials, np.ones(50)]))
+        y, z = net(s)
+        (shown,) = js("decision.js", "lean", [[trials.tolist(), product, main, 0.5]])
+        assert (
+            np.allclose(shown["odds"][1:], (y[0, 2::3, 1] - y[0, 2::3, 0]).detach().numpy()) and shown["odds"][0] == 0
+        )
+        if product:
+            assert np.allclose(shown["unit"], z[0, ::3, -1].detach().numpy())
+            assert np.allclose(np.abs(shown["unit"]) - 1, trials[:, 1] * trials[:, 3])
+        (told,) = js("decision.js", "bits", [[shown["odds"], trials.tolist()]])
+        p = 1 / (1 + np.exp(-trials[:, 0] * shown["odds"][:-1]))
+        assert told == pytest.approx(-np.log2(p).mean())
+
+
 def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers(tmp_path: Path) -> None:
     fixed = {"context": 4, "stimulus": 6, "delay": 5, "test": 6, "noise": 0.0}
     task, rules = tasks.Suite(**fixed), {name: rule._asdict() for name, rule in RULES.items()}
