@@ -118,7 +118,7 @@ def show(figure: Figure, caption: str, alt: str) -> None:
     """
     ground = "margin:1em 0;padding:.5em;background:white;color:#222;border-radius:4px"  # whatever the page's theme is
     image = picture(figure, alt)
-    wide = ';overflow-x:auto" tabindex="0' * (figure.get_figwidth() > 5.5)  # as it was drawn last: not a column
+    wide = ';overflow-x:auto" tabindex="0' if figure.get_figwidth() > 5.5 else ""  # as drawn last: not a column
     below = f'<figcaption style="font-size:90%;color:#222">{html.escape(caption)}</figcaption>'
     display(HTML(f'<figure style="{ground}{wide}">{image}{below}</figure>'))
 

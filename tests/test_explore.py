@@ -11,6 +11,7 @@ import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from IPython.display import HTML
 from nodejs import node
 from PIL import Image
 
@@ -121,6 +122,12 @@ def test_panels_in_a_row_are_a_column_on_a_phone() -> None:
     assert all(label.get_visible() for ax in axes for label in ax.get_yticklabels())
     own, (_, other) = plt.subplots(1, 2, figsize=(9, 3))
     assert "<picture" in plots.picture(own, "no names") and other.get_ylabel() == ""
+    with pytest.MonkeyPatch.context() as patch:
+        shown: list[HTML] = []
+        patch.setattr(plots, "display", shown.append)
+        plots.show(plt.subplots(1, 2, figsize=(9, 3))[0], "caption", "alt")
+        plots.show(plt.subplots(2, 2, figsize=(9, 3))[0], "caption", "alt")
+    assert ["tabindex" in page.data for page in shown] == [False, True], "a column need not be pushed sideways"
     grid, beside = plt.subplots(2, 2, figsize=(9, 3))[0], plt.subplots(1, 2, figsize=(9, 3))[0]
     beside.text(0.5, 0.5, "between the panels")
     for figure in (grid, beside, plt.figure(figsize=(9, 3))):
