@@ -344,6 +344,29 @@ def test_the_cups(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
+def test_the_recall(reader: Callable[..., Visit]) -> None:
+    """Symbols, a wait and a network are chosen; the one by hand is right however long it waits."""
+    visit = reader("tasks/copy", "light", 390)
+    page, said, shares = (
+        visit.page,
+        visit.page.locator("#recall .suite-say"),
+        visit.page.locator("#recall .suite-scores"),
+    )
+    expect(said).to_contain_text(
+        "Asked after 10 steps for AC, it says AC: right. The trained networks have met this wait."
+    )
+    page.locator('#recall [name="wait"]').focus()
+    page.keyboard.press("End")
+    page.locator('#recall [name="a"]').select_option("3")
+    expect(said).to_contain_text("Asked after 40 steps for DC, it says DC: right. The trained networks have never met")
+    expect(shares).to_contain_text("by hand, P = 1 100%")
+    page.locator('#recall [name="net"]').select_option("2")
+    assert "Asked after 40 steps" in (page.locator("#recall svg").get_attribute("aria-label") or "")
+    assert not re.search("NaN|undefined|Infinity", page.locator("#recall").inner_html())
+    assert not visit.troubles
+    page.close()
+
+
 def test_the_decision(reader: Callable[..., Visit]) -> None:
     """Choices by keyboard; what both networks expect next, and how well they have done; beginning again."""
     visit = reader("tasks/stimulus-selection", "dark", 390)

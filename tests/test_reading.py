@@ -10,6 +10,7 @@ import pytest
 import torch
 from nodejs import node
 
+import alrnn
 from alrnn import ALRNN, explore, regions, tasks, theory
 from alrnn.nets import EncoderDecoder, ReadoutALRNN
 from alrnn.tasks.suite import NAMES, RULES
@@ -135,6 +136,27 @@ def test_the_two_networks_expect_what_the_librarys_do() -> None:
         (told,) = js("decision.js", "bits", [[shown["odds"], trials.tolist()]])
         p = 1 / (1 + np.exp(-trials[:, 0] * shown["odds"][:-1]))
         assert told == pytest.approx(-np.log2(p).mean())
+
+
+def test_what_is_recalled_is_what_the_librarys_nets_recall(tmp_path: Path) -> None:
+    """A net by hand at waits beyond any training, and random ones, over all pairs of symbols."""
+    made = {"hand": theory.exact_variable_copy(2), "random": ALRNN(5, 9, 3, 4, seed=1, init={"kind": "slow", "D": 1.0})}
+    shown = exported(tmp_path, **made)
+    for wait in (3, 8, 40):
+        task = tasks.VariableCopy(2, wait, 1)
+        pairs = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+        s = torch.zeros(16, 5 + wait, 5)
+        s[:, :2], s[:, 2 + wait, 4] = torch.nn.functional.one_hot(pairs, 5), 1
+        for name, net in made.items():
+            with torch.no_grad():
+                y, z = net.double()(s.double())
+            said = y[:, -2:].argmax(2)
+            found = js("copy.js", "recall", [[shown[name], pair.tolist(), wait] for pair in pairs])
+            assert [x["said"] for x in found] == said.tolist()
+            assert [x["bits"] for x in found] == (z[:, :, -net.nonlinear_size :] > 0).int().tolist()
+            (share,) = js("copy.js", "score", [[shown[name], wait]])
+            assert share == pytest.approx((said == pairs).double().mean().item())
+            assert name == "random" or share == 1 and alrnn.evaluate(net, task, task.held_out("test")).item() == 1
 
 
 def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers(tmp_path: Path) -> None:
