@@ -463,7 +463,8 @@ WIDE = {  # a table of more columns than a phone holds; it is pushed sideways in
 def test_fits_a_phone(page: str, reader: Callable[..., Visit]) -> None:
     """No figure is shrunk so far that its lettering cannot be read; tables are no wider than the column."""
     visit = reader(page, "light", 390)
-    sizes = "i => [i.getBoundingClientRect().width, parseFloat(i.style.maxWidth) || 0, i.alt]"
+    full = "i.closest('picture') ? i.naturalWidth / 1.6 : parseFloat(i.style.maxWidth) || 0"  # of 160 pixels an inch
+    sizes = f"i => [i.getBoundingClientRect().width, {full}, i.alt]"
     drawn = f"[...document.querySelectorAll('main figure img')].map({sizes})"
     for width, full, alt in visit.page.evaluate(drawn):  # lettering of 10 points is 14 pixels high in full size
         assert not full or 13.9 * width / full >= 9, alt[:80]
