@@ -58,7 +58,7 @@
   if (typeof document === "undefined") return void (module.exports = { net, follow, truth });
   const root = document.getElementById("cups");
   const SEEN = 14, ROW = 26, BALL = 2, NAMES = ["one", "two", "three", "four", "five", "six"];
-  let n = 3, out = null, swaps = [0, 1, 1, 0, 1];
+  let n = 3, out = null, swaps = [0, 1, 1, 0, 1, 0, 0, 1, 0, 1, 1, 0];
 
   root.innerHTML = `<p class="cups-set"><label>cups <select name="n">${[2, 3, 4, 5, 6].map((k) => `<option>${k}</option>`).join("")}</select></label>
     <label>cut out <select name="out"></select></label></p><p class="cups-swap"></p><svg role="img"></svg>

@@ -36,7 +36,7 @@
       : size === 1 ? "Its size stays as it is, for ever."
         : size < 1 ? `Its size falls by a factor of e in ${show(tau)} steps; after 60 steps ${left < 0.001 ? "less than a thousandth" : `${show(100 * left)}%`} is left.`
           : `Its size grows by a factor of e in ${show(-tau)} steps, without end.`;
-    const turn = !period || size === 0 ? "" : degrees === 180 ? " Its sign changes with every step." : ` It turns once in ${show(period)} steps: so it tells how long ago the pulse was.`;
+    const turn = !period || size === 0 ? "" : degrees === 180 ? " Its sign changes with every step." : ` It turns once in ${show(period)} steps: so its angle tells when the pulse came, up to whole turns.`;
     return kept + turn;
   }
 
