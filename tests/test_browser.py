@@ -451,12 +451,6 @@ def test_typing(reader: Callable[..., Visit]) -> None:
 
 
 FIGURES = [page for page in TOC if "<figure" in html(page)]
-WIDE = {  # a table of more columns than a phone holds; it is pushed sideways in its own box
-    "foundations/capacity",
-    "synthesis/speed",
-    "synthesis/your-own",
-    *(f"tasks/{name}" for name in ("adding", "context", "copy", "multitask", "sentiment")),
-}
 
 
 @pytest.mark.parametrize("page", FIGURES)
@@ -471,7 +465,7 @@ def test_fits_a_phone(page: str, reader: Callable[..., Visit]) -> None:
     wide = """[...document.querySelectorAll("main .cell_output table")].filter(t => t.checkVisibility() &&
       t.getBoundingClientRect().width > t.closest("article").getBoundingClientRect().width + 1)
       .map(t => t.innerText.slice(0, 80))"""
-    assert page in WIDE or visit.page.evaluate(wide) == []
+    assert visit.page.evaluate(wide) == []
     visit.page.close()
 
 
