@@ -64,6 +64,12 @@ class Visit:
     width: int
     troubles: list[str] = field(default_factory=list)
 
+    def leave(self, part: str) -> None:
+        """Close the page: nothing went wrong, and all numbers in this part of it are numbers."""
+        assert not re.search("NaN|undefined|Infinity", self.page.locator(part).inner_html())
+        assert not self.troubles
+        self.page.close()
+
 
 @pytest.fixture(scope="module")
 def reader(browser: Browser, site: str) -> Iterator[Callable[[str, str, int], Visit]]:
@@ -297,9 +303,7 @@ def test_the_cobweb(reader: Callable[..., Visit]) -> None:
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     expect(said).to_contain_text("grows without bound")
-    assert not re.search("NaN|undefined|Infinity", page.locator("#cobweb").inner_html())
-    assert not visit.troubles
-    page.close()
+    visit.leave("#cobweb")
 
 
 def test_the_mode(reader: Callable[..., Visit]) -> None:
@@ -317,9 +321,7 @@ def test_the_mode(reader: Callable[..., Visit]) -> None:
     expect(said).to_contain_text("for ever")
     page.keyboard.press("Home")
     expect(said).to_contain_text("Nothing is left")
-    assert not re.search("NaN|undefined|Infinity", page.locator("#modes").inner_html())
-    assert not visit.troubles
-    page.close()
+    visit.leave("#modes")
 
 
 def test_the_cups(reader: Callable[..., Visit]) -> None:
@@ -339,22 +341,15 @@ def test_the_cups(reader: Callable[..., Visit]) -> None:
     expect(said).to_contain_text("of which one is cut out")
     expect(said).to_contain_text("at 1 of 2 moments")
     assert "1 swap: the ball is under cup 3." in (page.locator("#cups svg").get_attribute("aria-label") or "")
-    assert not re.search("NaN|undefined|Infinity", page.locator("#cups").inner_html())
-    assert not visit.troubles
-    page.close()
+    visit.leave("#cups")
 
 
 def test_the_recall(reader: Callable[..., Visit]) -> None:
     """Symbols, a wait and a network are chosen; the one by hand is right however long it waits."""
     visit = reader("tasks/copy", "light", 390)
-    page, said, shares = (
-        visit.page,
-        visit.page.locator("#recall .suite-say"),
-        visit.page.locator("#recall .suite-scores"),
-    )
-    expect(said).to_contain_text(
-        "Asked after 10 steps for AC, it says AC: right. The trained networks have met this wait."
-    )
+    page, shares = visit.page, visit.page.locator("#recall .suite-scores")
+    said = page.locator("#recall .suite-say")
+    expect(said).to_contain_text("Asked after 10 steps for AC, it says AC: right. The trained networks have met")
     page.locator('#recall [name="wait"]').focus()
     page.keyboard.press("End")
     page.locator('#recall [name="a"]').select_option("3")
@@ -362,9 +357,7 @@ def test_the_recall(reader: Callable[..., Visit]) -> None:
     expect(shares).to_contain_text("by hand, P = 1 100%")
     page.locator('#recall [name="net"]').select_option("2")
     assert "Asked after 40 steps" in (page.locator("#recall svg").get_attribute("aria-label") or "")
-    assert not re.search("NaN|undefined|Infinity", page.locator("#recall").inner_html())
-    assert not visit.troubles
-    page.close()
+    visit.leave("#recall")
 
 
 def test_the_decision(reader: Callable[..., Visit]) -> None:
@@ -382,9 +375,7 @@ def test_the_decision(reader: Callable[..., Visit]) -> None:
     assert linear and float(linear[1]) < 1, "it repeats choices, and so did we"
     page.get_by_role("button", name="Begin again").click()
     expect(score).to_have_text("")
-    assert not re.search("NaN|undefined|Infinity", page.locator("#decision").inner_html())
-    assert not visit.troubles
-    page.close()
+    visit.leave("#decision")
 
 
 def test_the_suite(reader: Callable[..., Visit]) -> None:
@@ -404,9 +395,7 @@ def test_the_suite(reader: Callable[..., Visit]) -> None:
     page.get_by_label("network").select_option("trained, P = 0")
     expect(scores).not_to_contain_text("\u2193")
     expect(said).to_contain_text("wrong")
-    assert not re.search("NaN|undefined|Infinity", page.locator("#suite").inner_html())
-    assert not visit.troubles
-    page.close()
+    visit.leave("#suite")
 
 
 def test_a_command_step_by_step(reader: Callable[..., Visit]) -> None:
@@ -427,9 +416,7 @@ def test_a_command_step_by_step(reader: Callable[..., Visit]) -> None:
     expect(said).to_contain_text("It says WALK WALK WALK STOP")
     page.get_by_label("P = 0, trained").check()
     expect(said).to_contain_text("There is no PWL unit")
-    assert not re.search("NaN|undefined|Infinity", page.locator("#scan").inner_html())
-    assert not visit.troubles
-    page.close()
+    visit.leave("#scan")
 
 
 def test_typing(reader: Callable[..., Visit]) -> None:
@@ -445,9 +432,7 @@ def test_typing(reader: Callable[..., Visit]) -> None:
     expect(page.locator("#typing .letters")).to_have_attribute("aria-label", re.compile('After "th "'))
     page.get_by_label("your text").fill("")
     expect(page.locator("#typing tbody tr")).to_have_count(10)
-    assert not re.search("NaN|undefined|Infinity", page.locator("#typing").inner_html())
-    assert not visit.troubles
-    page.close()
+    visit.leave("#typing")
 
 
 FIGURES = [page for page in TOC if "<figure" in html(page)]

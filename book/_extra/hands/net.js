@@ -33,6 +33,9 @@ const nets = (() => {
   const answer = ({ M, D, b }, z) => b.map((x, o) => z.reduce((sum, value, i) => sum + D[o * M + i] * value, x));
   const bitsOf = (net, z) => z.slice(net.M - net.P).map((x) => (x > 0 ? 1 : 0));
 
+  // The net without what PWL unit number `lost` passes on; itself where that is below 0.
+  const without = (net, lost) => (lost < 0 ? net : { ...net, W: net.W.map((w, k) => (k % net.M === net.M - net.P + lost ? 0 : w)) });
+
   // J = A + W diag(1, ..., 1, bits), rows in one list.
   function jacobian({ M, P, A, W }, bits) {
     const on = [...Array(M - P).fill(1), ...bits];
@@ -126,7 +129,7 @@ const nets = (() => {
     for (let i = low; i <= high; i++) [re[i][i], im[i][i]] = [re[i][i] + sr, im[i][i] + si];
   }
 
-  return { step, states, answer, bitsOf, jacobian, visits, eigenvalues };
+  return { step, states, answer, bitsOf, without, jacobian, visits, eigenvalues };
 })();
 
 if (typeof module !== "undefined") module.exports = nets;

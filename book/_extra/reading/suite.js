@@ -4,7 +4,7 @@
 
 (() => {
   const node = typeof document === "undefined";
-  const { states, answer, bitsOf } = node ? require("../hands/net.js") : nets;
+  const { states, answer, bitsOf, without } = node ? require("../hands/net.js") : nets;
   const STEPS = { context: 4, stimulus: 6, delay: 5, test: 6, response: 5 };
   const LENGTH = Object.values(STEPS).reduce((a, b) => a + b);
   const unit = (degrees) => [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)];
@@ -31,9 +31,6 @@
     const goal = told ? told.map((x) => rule.sign * x) : axis;
     return { s, periods, target: [rule.answer === "go" && !up ? 1 : 0, ...goal] };
   }
-
-  // The net without what a PWL unit passes on.
-  const without = (net, lost) => (lost < 0 ? net : { ...net, W: net.W.map((w, k) => (k % net.M === net.M - net.P + lost ? 0 : w)) });
 
   // States, answers at each step, and whether the mean of the last two is within one half of the target.
   function run(net, { s, target }) {
