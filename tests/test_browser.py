@@ -360,6 +360,42 @@ def test_the_recall(reader: Callable[..., Visit]) -> None:
     visit.leave("#recall")
 
 
+def test_a_spike_and_a_clip(reader: Callable[..., Visit]) -> None:
+    """A spike makes the steps tiny, a clip far below all gradients does not; without a spike nothing changes."""
+    visit = reader("foundations/keeping-training-alive", "dark", 390)
+    page, said = visit.page, visit.page.locator("#clip .suite-say")
+    expect(said).to_contain_text("Nothing is clipped. The largest step is 3.2 learning rates")
+    expect(said).to_contain_text("a step is 0.004 on average")
+    page.locator('#clip [name="clip"]').focus()
+    page.keyboard.press("ArrowLeft")
+    expect(said).to_contain_text("The clip cuts only the spike.")
+    page.keyboard.press("Home")
+    expect(said).to_contain_text(re.compile(r"cuts 100% of the gradients.* a step is 0\.9\d on average"))
+    assert said.inner_text() in (page.locator("#clip svg").get_attribute("aria-label") or "")
+    page.get_by_role("button", name="no spike").click()
+    expect(said).to_contain_text(re.compile(r"a step is ([\d.]+) on average, and \1 without"))
+    visit.leave("#clip")
+
+
+def test_a_recording_is_stopped(reader: Callable[..., Visit]) -> None:
+    """Before its end, on padding, and where it is read out; the last one is lost with the kink that it needs."""
+    visit = reader("tasks/spoken-digits", "light", 390)
+    page, said = visit.page, visit.page.locator("#listen .suite-say")
+    expect(said).to_contain_text(re.compile(r"frames before the end of the word: P = 0 says \d .* The word is 0\."))
+    page.locator('#listen [name="stop"]').focus()
+    page.keyboard.press("End")
+    expect(said).to_contain_text("steps too late, on padding")
+    assert said.inner_text() in (page.locator("#listen svg").get_attribute("aria-label") or "")
+    names = page.locator('#listen [name="clip"] option').all_text_contents()
+    page.locator('#listen [name="clip"]').select_option(names[-1])
+    needed = re.fullmatch(r"(\d), which needs (unit \d)", names[-1])
+    assert needed
+    expect(said).to_contain_text(re.compile(rf"One blank step after the word.* P = 5 says {needed[1]} "))
+    page.locator('#listen [name="unit"]').select_option(needed[2])
+    expect(said).to_contain_text(re.compile(rf"P = 5 with {needed[2]} straight says (?!{needed[1]})\d"))
+    visit.leave("#listen")
+
+
 def test_the_decision(reader: Callable[..., Visit]) -> None:
     """Choices by keyboard; what both networks expect next, and how well they have done; beginning again."""
     visit = reader("tasks/stimulus-selection", "dark", 390)
@@ -433,6 +469,59 @@ def test_typing(reader: Callable[..., Visit]) -> None:
     page.get_by_label("your text").fill("")
     expect(page.locator("#typing tbody tr")).to_have_count(10)
     visit.leave("#typing")
+
+
+def test_the_ball_on_the_plateau(reader: Callable[..., Visit]) -> None:
+    """Put down and let roll by keyboard: it stays, comes down by Adam, is shaken, and lies where no precision helps."""
+    visit = reader("foundations/training", "light", 390)
+    page, said = visit.page, visit.page.locator(".plateau-say")
+    expect(said).to_contain_text("The ball is put down at 0.50. Will it move?")
+    steps = page.locator("#plateau").get_by_role("button", name="1,000 steps")
+    steps.focus()
+    page.keyboard.press("Enter")
+    expect(said).to_contain_text("After 1,000 steps from 0.50 the ball is at 0.500")
+    expect(said).to_contain_text("It has hardly moved.")
+    for rule, words in (("Adam", "It lies in the valley"), ("Adam, gradient shaken", "It wanders")):
+        page.locator('#plateau [name="rule"]').select_option(rule)
+        expect(said).to_contain_text("Will it move?")
+        steps.press("Enter")
+        expect(said).to_contain_text(words)
+    page.locator('#plateau [name="rule"]').select_option("plain gradient descent")
+    page.locator('#plateau [name="T"]').press("End")
+    for _ in range(4):
+        page.locator('#plateau [name="w"]').press("ArrowLeft")
+    expect(said).to_contain_text(
+        "put down at 0.30. Will it move? The loss is 0.50, the slope 1.7 \u00d7 10\u207b\u2075\u2070"
+    )
+    expect(said).to_contain_text("helps no more")
+    assert "put down at 0.30" in (page.locator("#plateau svg").get_attribute("aria-label") or "")
+    visit.leave("#plateau")
+
+
+def test_what_twenty_units_know(reader: Callable[..., Visit]) -> None:
+    """Networks, noise and size of weights by keyboard; the totals are those of the chapter's table."""
+    visit = reader("foundations/memory-capacity", "dark", 390)
+    page, said = visit.page, visit.page.locator(".memory-say")
+    expect(said).to_contain_text(
+        "Spread slow modes, r = 0.983, noise of 0.01 in the readout: the total is 5.9, of at most 20."
+    )
+    noise, net = page.locator('#memory [name="noise"]'), page.locator('#memory [name="net"]')
+    noise.press("ArrowRight")
+    noise.press("ArrowRight")
+    net.select_option("rotations")
+    expect(said).to_contain_text(
+        "noise of 0.1 in the readout: the total is 17.4, of at most 20. R\u00b2 is a half or more for each of the last"
+    )
+    net.select_option("delay line")
+    page.locator('#memory [name="place"]').select_option("in every unit")
+    expect(said).to_contain_text("the total is 18.1")
+    for _ in range(20):
+        page.locator('#memory [name="r"]').press("ArrowRight")
+    expect(said).to_contain_text("Delay line, r = 1.20, noise of 0.1 in every unit: the total is 19.4")
+    net.select_option("equal slow modes")
+    expect(said).to_contain_text("for no single input")
+    assert "delay line 19.4" in (page.locator("#memory svg").get_attribute("aria-label") or "")
+    visit.leave("#memory")
 
 
 FIGURES = [page for page in TOC if "<figure" in html(page)]

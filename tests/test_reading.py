@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from nodejs import node
 
@@ -159,6 +160,59 @@ def test_what_is_recalled_is_what_the_librarys_nets_recall(tmp_path: Path) -> No
             assert name == "random" or share == 1 and alrnn.evaluate(net, task, task.held_out("test")).item() == 1
 
 
+def test_a_spike_goes_through_torchs_adam() -> None:
+    """Steps and divisor, without a clip and with three, as the optimiser itself takes them; and what the page says."""
+    mean = {}
+    for spike, limit in ((None, 1e9), (1e4, 1e9), (100, 3.0), (1e4, 1.0), (1e4, 1e-3)):
+        (g,) = js("clip.js", "gradients", [[spike]])
+        (cut,) = js("clip.js", "clipped", [[g, limit]])
+        (shown,) = js("clip.js", "adam", [[cut]])
+        assert np.allclose(cut, np.clip(g, -limit, limit)) and (spike is None or g[5000] == max(g) == spike)
+        weight = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        adam, path = torch.optim.Adam([weight], lr=1.0), [0.0]
+        for x in g:
+            weight.grad = torch.tensor([x], dtype=torch.float64).clamp(-limit, limit)
+            adam.step()
+            path.append(-weight.item())
+        assert np.allclose(shown["steps"], np.diff(path), atol=1e-9)
+        v = adam.state[weight]["exp_avg_sq"].item() / (1 - 0.999 ** len(g))
+        assert shown["root"][-1] == pytest.approx(v**0.5 + 1e-8)
+        assert np.abs(shown["steps"]).max() < 3.2
+        mean[spike, limit] = np.mean(shown["steps"][5100:])
+    usual = mean[None, 1e9]
+    assert mean[1e4, 1e9] < 0.01 * usual and all(mean[1e4, clip] > usual for clip in (1.0, 1e-3))
+
+
+def test_what_is_heard_is_what_the_librarys_nets_hear(tmp_path: Path) -> None:
+    """Random nets on short clips and the zeros after them, intact and with each kink straightened."""
+    init = {"kind": "spread", "W": 0.3, "C": 0.5, "D": 1.0, "pwl": 0.5}
+    made = {f"P{P}": ALRNN(13, 9, P, 10, seed=P, init=init).double() for P in (0, 3)}
+    with torch.no_grad():
+        for net in made.values():
+            net.h.normal_(generator=torch.Generator().manual_seed(0))
+    shown, g = exported(tmp_path, **made), torch.Generator().manual_seed(1)
+    s = torch.zeros(4, 20, 13, dtype=torch.float64)
+    for clip, n in zip(s, (3, 8, 12, 19), strict=True):
+        clip[:n] = torch.randn(n, 13, generator=g)
+    given = [s[i, :n].tolist() for i, n in enumerate((3, 8, 12, 19))]
+
+    def same(net: ALRNN, weights: dict) -> None:
+        with torch.no_grad():
+            y, z = net(s)
+        found = js("listen.js", "listen", [[weights, clip, 20] for clip in given])
+        assert np.allclose([x["said"] for x in found], y.softmax(-1), atol=1e-5)
+        assert [x["bits"] for x in found] == (z[:, :, 9 - net.nonlinear_size :] > 0).int().tolist()
+
+    for name, net in made.items():
+        same(net, shown[name])
+    net = made["P3"]
+    z = net(s)[1].detach()
+    for unit in range(3):
+        x = z[..., 6 + unit].flatten().numpy()
+        line = np.polyfit(x, np.maximum(x, 0), 1).tolist()
+        same(regions.straighten(net, unit, z), js("listen.js", "straighten", [[shown["P3"], unit, line]])[0])
+
+
 def test_a_trial_of_the_suite_is_the_librarys_and_so_are_the_answers(tmp_path: Path) -> None:
     fixed = {"context": 4, "stimulus": 6, "delay": 5, "test": 6, "noise": 0.0}
     task, rules = tasks.Suite(**fixed), {name: rule._asdict() for name, rule in RULES.items()}
@@ -233,6 +287,54 @@ def test_a_language_model_expects_as_alrnn_does(P: int, tmp_path: Path) -> None:
     (found,) = js("typing.js", "expects", [[exported(tmp_path, net=net)["net"], numbers.tolist()]])
     with torch.no_grad():
         assert np.allclose(found, net(numbers[None])[0][0].softmax(-1), atol=1e-6)
+
+
+def test_the_ball_rolls_as_torch_trains() -> None:
+    """Plain descent, Adam and Adam with a shaken gradient, each clipped, against torch's own on E = (w^T - 1)^2 / 2."""
+    shakes = (0.01 * np.random.default_rng(7).normal(size=1000)).tolist()
+    given = [(w, T) for w in (0.0, 0.3, 0.5, 0.7, 0.95, 1.1) for T in (5, 20, 100)]
+    kinds = ((False, [0.0] * 1000), (True, [0.0] * 1000), (True, shakes))
+    found = iter(js("plateau.js", "path", [[*one, adam, shakes[:300]] for one in given for adam, shakes in kinds]))
+    for (start, T), (adam, shaken) in ((one, kind) for one in given for kind in kinds):
+        w = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+        step, path = torch.optim.Adam([w], lr=1e-3) if adam else torch.optim.SGD([w], lr=1e-2), []
+        for shake in shaken[:300]:
+            step.zero_grad()
+            ((w**T - 1) ** 2 / 2 + shake * w).backward()
+            torch.nn.utils.clip_grad_value_([w], 0.1)
+            step.step()
+            path.append(w.item())
+        assert np.allclose(next(found), path, rtol=0, atol=1e-6)
+    luck = 0.01 * np.random.default_rng(8).normal(size=(9, 1000))
+    ends = [way[-1] for way in js("plateau.js", "path", [[0.5, 20, True, shakes] for shakes in luck.tolist()])]
+    plain, adam = js("plateau.js", "path", [[0.5, 20, *kind] for kind in kinds[:2]])
+    assert abs(plain[-1] - 0.5) < 0.01 and abs(adam[-1] - 1) < 0.01 and np.median(np.abs(np.array(ends) - 0.5)) < 0.1
+
+
+def test_what_twenty_units_know_is_what_the_chapters_formula_says() -> None:
+    """Equation (1) with the covariances by scipy; and the networks are those that the chapter starts with."""
+    starts = {
+        "equal slow modes": ("slow", 0.97),
+        "spread slow modes": ("spread", np.exp(-1 / 60)),
+        "rotations": ("rotation", 0.97),
+    }
+    for name, (kind, r) in starts.items():
+        made = alrnn.Init(kind, value=0.97, W=0).draw(20, 0, 1, 1, seed=0)
+        ((W, C),) = js("memory.js", "weights", [[name, r]])
+        drawn = made["C"][:, 0].numpy()
+        assert np.allclose(W, made["W"].numpy()) and np.allclose(C, drawn / np.linalg.norm(drawn), atol=1e-4)
+    sizes = [(name, r) for name in starts for r in (0.8, 0.97)] + [("delay line", 1.0), ("delay line", 1.2)]
+    noises = [(1e-6, 0.0), (0.01, 0.0), (1.0, 0.0), (0.0, 0.1), (0.0, 1.0)]
+    nets = js("memory.js", "weights", [list(size) for size in sizes])
+    curves = iter(js("memory.js", "capacity", [[*size, *noise] for size in sizes for noise in noises]))
+    for W, C in ((np.array(W), np.array(C)[:, None]) for W, C in nets):
+        signal, own = (scipy.linalg.solve_discrete_lyapunov(W, X) for X in (C @ C.T, np.eye(20)))
+        for readout, state in noises:
+            total = signal + readout**2 * np.trace(signal) / 20 * np.eye(20) + state**2 * own
+            g = np.hstack([np.linalg.matrix_power(W, k) @ C for k in range(600)])
+            right, shown = (g * np.linalg.solve(total, g)).sum(0), np.array(next(curves))
+            assert np.allclose(shown, right, rtol=0, atol=2e-3 if readout == 1e-6 else 1e-8)
+            assert shown.sum() < 20 + 1e-6
 
 
 def test_each_script_is_on_a_page() -> None:
