@@ -110,7 +110,8 @@
     } else out = Number(pick("out").value);
     draw();
   });
-  addEventListener("resize", draw);
+  let drawnAt = root.clientWidth;
+  new ResizeObserver(() => root.clientWidth !== drawnAt && ((drawnAt = root.clientWidth), draw())).observe(root);
   set();
   draw();
 })();

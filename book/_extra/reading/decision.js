@@ -76,6 +76,7 @@
     }
     draw();
   });
-  addEventListener("resize", draw);
+  let drawnAt = root.clientWidth;
+  new ResizeObserver(() => root.clientWidth !== drawnAt && ((drawnAt = root.clientWidth), draw())).observe(root);
   draw();
 })();

@@ -106,7 +106,8 @@
     if (event.target.name === "r") sizes[chosen()] = Number(get("r").value);
     draw();
   });
-  addEventListener("resize", draw);
+  let drawnAt = root.clientWidth;
+  new ResizeObserver(() => root.clientWidth !== drawnAt && ((drawnAt = root.clientWidth), draw())).observe(root);
   get("net").value = 1;
   choose();
 })();

@@ -90,6 +90,7 @@
     for (let i = 0; i < n; i += 1) ball = step(ball, Number(get("T").value), adam, shake * random.normal());
     draw();
   });
-  addEventListener("resize", draw);
+  let drawnAt = root.clientWidth;
+  new ResizeObserver(() => root.clientWidth !== drawnAt && ((drawnAt = root.clientWidth), draw())).observe(root);
   again();
 })();
