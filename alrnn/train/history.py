@@ -20,7 +20,7 @@ class DivergedError(RuntimeError):
     def __init__(self, step: int, net: int, seed: int, P: int | None):
         super().__init__(
             f"loss or gradient not finite at step {step} in net {net} (P={P}, seed={seed}); "
-            "try a smaller learning rate, stronger clipping, or diverged='drop' to go on without it"
+            "try a smaller learning rate, or diverged='drop' to go on without it"
         )
         self.step, self.net, self.seed, self.P = step, net, seed, P
         self.trainer: Any = None
