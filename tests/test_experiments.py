@@ -346,8 +346,8 @@ def test_the_table_of_budgets_holds_nets_of_the_catalogue_and_what_the_book_read
 
 @pytest.mark.parametrize("table", ["paper", "multitask", "scan", "language", "rates", "low-data"])
 def test_tables_that_grow_hold_nets_of_the_catalogue_alone(table):
-    """At the catalogue's P and rates; in the table of rates also at a quarter and four times them, with P = 5."""
-    times = [0.25, 1, 4] if table == "rates" else [1]
+    """At the catalogue's P and rates; in the table of rates also at other powers of four times these, with P = 5."""
+    times = [1 / 64, 1 / 16, 1 / 4, 1, 4] if table == "rates" else [1]
     names = (
         TABLES if table == "rates" else [name for name in EXPERIMENTS if name.removeprefix("budget-").startswith(table)]
     )
