@@ -236,7 +236,7 @@ def test_same_seed_same_interval_and_the_table_stays():
     one, two, other = (paired_bootstrap(table, 1, 0, "x", seed=seed, draws=101) for seed in (0, 0, 1))
     assert (one.low, one.high, one.share) == (two.low, two.high, two.share) and one.low != other.low
     pd.testing.assert_frame_equal(table, before)
-    assert str(one) == f"1.5 (95% bootstrap interval {one.low:.3g} to {one.high:.3g})"
+    assert str(one) == f"1.5 (95% interval {one.low:.3g} to {one.high:.3g})"
     names = table.assign(net=table.P.map({0: "linear", 1: "one unit"}))
     assert paired_bootstrap(names, "one unit", "linear", "x", by="net", draws=101).low == one.low
 

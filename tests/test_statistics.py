@@ -53,7 +53,7 @@ def test_the_medians_decide_not_the_means_and_the_column_is_the_one_named():
 def test_a_plain_answer_has_an_interval_of_one_point():
     found = minimal_P(table(CLEAR), 0.05, "higher")
     assert (found.low, found.P, found.high) == (4, 4, 4) and found.shares.to_dict() == {0: 0, 1: 0, 4: 1, 20: 0}
-    assert found.seeds == 3 and str(found) == "(1, 4] (95% bootstrap interval (1, 4]; fewer than 5 seeds: too narrow)"
+    assert found.seeds == 3 and str(found) == "(1, 4] (95% interval (1, 4]; fewer than 5 seeds: too narrow)"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_target_can_be_missed_by_all_and_the_grid_leaves_a_bracket(scores, tar
     found = minimal_P(data, 0.01, better, target=target if target is None else sign * target)
     *numbers, text, interval = answer
     assert [found.P, found.low, found.high] == numbers
-    assert str(found) == f"{text} (95% bootstrap interval {interval})"
+    assert str(found) == f"{text} (95% interval {interval})"
     assert found.shares.sum() == (
         0 if found.low is None else pytest.approx(1) if found.high is not None else found.shares[1]
     )

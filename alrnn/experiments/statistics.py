@@ -44,7 +44,7 @@ class MinimalP:
 
         few = "; fewer than 5 seeds: too narrow" * (self.seeds < 5)
         answer = span(self.P, self.P, "none up to {}")
-        return f"{answer} (95% bootstrap interval {span(self.low, self.high, 'above {}')}{few})"
+        return f"{answer} (95% interval {span(self.low, self.high, 'above {}')}{few})"
 
 
 def minimal_P(
@@ -157,7 +157,7 @@ class Difference:
     groups: pd.Series
 
     def __str__(self) -> str:
-        return f"{self.mean:.3g} (95% bootstrap interval {self.low:.3g} to {self.high:.3g})"
+        return f"{self.mean:.3g} (95% interval {self.low:.3g} to {self.high:.3g})"
 
 
 def paired_bootstrap(
