@@ -29,7 +29,7 @@
   const percent = (p) => `${(100 * p).toFixed(p < 0.1 ? 1 : 0)}%`;
 
   root.innerHTML = `<label>your text <input type="text" maxlength="100" spellcheck="false" autocomplete="off"
-      value="the queen must quickly answer the question"></label>
+      value="the queen was called and that is what she said"></label>
     <div class="letters" role="img"></div>
     <label class="steps-at">after letter <input type="range" min="0"> <output></output></label>
     <div class="guesses"></div><p class="steps-say" aria-live="polite"></p>`;
