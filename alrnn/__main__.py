@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweep.add_argument("--out", required=True, metavar="FILE", help="the table (CSV)")
     sweep.add_argument("--P", type=int, nargs="+", help="these numbers of nonlinear units; those above M are left out")
     sweep.add_argument("--seeds", type=int, help="seeds 0, 1, ... of AL-RNNs (default 10; 3 for large data)")
-    sweep.add_argument("--baseline-seeds", type=int, help="seeds of RNN, GRU, LSTM (default 5; 3 for large data)")
+    sweep.add_argument("--baseline-seeds", type=int, default=3, help="seeds of RNN, GRU, LSTM (default 3)")
     sweep.add_argument("--batch", type=int, default=40, help="nets trained in one pass, at most (default 40)")
     other = sweep.add_argument_group("settings instead of the experiment's own; all combinations, if there are several")
     for name, kind, what in SETTINGS:
@@ -90,11 +90,11 @@ def run_sweep(given: argparse.Namespace) -> None:
     chosen = list(experiments.variants(experiments.EXPERIMENTS[given.task](), rates=given.rates, **own))
     if given.P is not None:
         chosen = [e.with_sizes(given.P) for e in chosen]
-    few = experiments.SEEDS.get(given.task)
-    seeds = (few or 10) if given.seeds is None else given.seeds
-    others = (3 if few else 5) if given.baseline_seeds is None else given.baseline_seeds
+    seeds = experiments.SEEDS.get(given.task, 10) if given.seeds is None else given.seeds
     with workers(given.scheduler) if given.scheduler else contextlib.nullcontext() as executor:
-        table = experiments.run(chosen, given.out, seeds, others, given.jobs, executor, given.batch, given.shard)
+        table = experiments.run(
+            chosen, given.out, seeds, given.baseline_seeds, given.jobs, executor, given.batch, given.shard
+        )
     print(f"{given.out}: {len(table)} nets")
 
 

@@ -499,7 +499,7 @@ def test_the_ball_on_the_plateau(reader: Callable[..., Visit]) -> None:
 
 
 def test_what_twenty_units_know(reader: Callable[..., Visit]) -> None:
-    """Networks, noise and size of weights by keyboard; the totals are those of the chapter's table."""
+    """Networks, noise and size of weights by keyboard; the totals are those of the chapter."""
     visit = reader("foundations/memory-capacity", "dark", 390)
     page, said = visit.page, visit.page.locator(".memory-say")
     expect(said).to_contain_text(
