@@ -80,7 +80,7 @@ def test_rows_of_each_way_rate_and_budget(small):
 
 
 def test_training_goes_on_from_one_budget_to_the_next(small):
-    """A row by other means: fifty steps and then more are not fifty steps twice from the start."""
+    """A row by other means: the net of the first budget is the one that the second begins with."""
     task, ten = Suite("CtxInt2"), Suite([name for name in experiment.NAMES if name != "CtxInt2"])
     net = alrnn.ALRNN(ten.input_size, M, P, ten.output_size, 1, experiment.START)
     alrnn.fit(net, ten, steps=10, lr=5e-3, clip=1.0, batch_size=64, progress=False)

@@ -6,7 +6,9 @@ net: the new task, P, seed, and
     way           what may learn: "all" weights; "inputs", C alone; "around PWL", the weights into and out of PWL
                   units, while those between linear units, their inputs, biases and readouts stay; "between linear", the
                   rest; or "scratch", all weights of a net that has learned nothing
-    lr, steps     learning rate (constant) and steps of training on the new task; 0 steps: before it
+    lr, steps     learning rate (constant) and steps of training on the new task; 0 steps: before it. The larger budget
+                  goes on from the smaller one by a second call of `fit`, which begins the stream of trials, and
+                  Adam, anew: so the first trials are seen twice
     validation,   share of right trials of the new task, 0 to 1
     test
     old           the same of the ten old tasks, on test trials, mean over tasks
@@ -24,15 +26,14 @@ from typing import Any
 import pandas as pd
 import torch
 from pieces import Pieces, command
+from sharing import SEEDS, SIZES, START, M
 
 import alrnn
-from alrnn import ALRNN, Init
+from alrnn import ALRNN
 from alrnn.nets import Net
 from alrnn.tasks import Suite
 from alrnn.tasks.suite import NAMES
 
-M, SIZES, SEEDS = 64, (4, 8, 16, 32, 64), range(10)
-START = Init("slow", W=0.0125, C=0.3, pwl=1.0)
 NEW = ("DelayAnti", "NonMatch", "CtxInt2")
 WAYS = ("all", "inputs", "around PWL", "between linear", "scratch")
 RATES, STEPS, BEFORE = (5e-4, 2e-3, 8e-3), (50, 200), 1000
@@ -59,8 +60,8 @@ def learning(net: Part) -> dict[str, torch.Tensor]:
         if net.way == "inputs":
             free[name] = torch.full_like(p, name == "C", dtype=torch.bool)
         elif net.way in ("around PWL", "between linear"):
-            part = around[name].expand(p.shape)
-            free[name] = part if net.way == "around PWL" else ~part
+            touched = around[name].expand(p.shape)
+            free[name] = touched if net.way == "around PWL" else ~touched
         else:
             free[name] = torch.ones_like(p, dtype=torch.bool)
     return free
