@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import book_api  # noqa: E402
+import book_folds  # noqa: E402
 import book_site  # noqa: E402
 import check_links  # noqa: E402
 
@@ -210,3 +211,18 @@ def test_a_term_links_where_it_is_first_explained(tmp_path: Path) -> None:
     book_site.link_terms(app, doctree)
     (link,) = doctree.findall(book_site.pending_xref)
     assert link.astext() == "region" and link["reftarget"] == "region" and link["reftype"] == "term"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("best = 1\nassert best", book_folds.CHECKS),
+        ("for x in (1, 2):\n    assert x", book_folds.CHECKS),
+        ("def f(x):\n    assert x\n    return x", book_folds.HELPERS),
+        ("%load_ext autoreload", book_folds.HELPERS),
+        ("", book_folds.HELPERS),
+    ],
+)
+def test_the_bar_over_folded_code_says_what_it_holds(source: str, said: str) -> None:
+    assert book_folds.content(source, has_output=False) == said
+    assert book_folds.content(source, has_output=True) == book_folds.OUTPUT
