@@ -32,19 +32,27 @@ class MinimalP:
     medians: pd.Series
     seeds: int
 
-    def __str__(self) -> str:
+    @property
+    def found(self) -> str:
+        """The smallest sufficient P in words: "16", "(16, 32]", or "none up to 64"."""
+        return self._span(self.P, self.P, "none up to {}")
+
+    @property
+    def interval(self) -> str:
+        """The 95% interval in words: "16", "8 to 16", "(8, 32]", or "above 64"."""
+        return self._span(self.low, self.high, "above {}")
+
+    def _span(self, low: int | None, high: int | None, words: str) -> str:
         grid = self.medians.index.tolist()
+        before = grid[-1] if low is None else max((P for P in grid if P < low), default=low - 1)
+        if low is None or high is None:
+            return words.format(before)
+        exact = before == low - 1
+        return str(low) if exact and low == high else f"{low} to {high}" if exact else f"({before}, {high}]"
 
-        def span(low: int | None, high: int | None, words: str) -> str:
-            before = grid[-1] if low is None else max((P for P in grid if P < low), default=low - 1)
-            if low is None or high is None:
-                return words.format(before)
-            exact = before == low - 1
-            return str(low) if exact and low == high else f"{low} to {high}" if exact else f"({before}, {high}]"
-
+    def __str__(self) -> str:
         few = "; fewer than 5 seeds: too narrow" * (self.seeds < 5)
-        answer = span(self.P, self.P, "none up to {}")
-        return f"{answer} (95% interval {span(self.low, self.high, 'above {}')}{few})"
+        return f"{self.found} (95% interval {self.interval}{few})"
 
 
 def minimal_P(
