@@ -36,7 +36,7 @@ except ModuleNotFoundError as error:
     raise ImportError(f"alrnn.plots needs {error.name}: install alrnn[plots]") from error
 
 __all__ = ["FLOOR", "LINEAR", "REGIONS", "STYLE", "colour", "few_colours", "picture", "show", "style", "use"]
-__all__ += ["loss_curves", "phase_portrait", "region_graph", "score_against_P", "spectrum"]
+__all__ += ["phase_portrait", "region_graph", "score_against_P", "spectrum"]
 __dir__ = __all__.copy  # dir() shows what is public
 
 LINEAR = "#D55E00"  # P = 0, and everything linear
@@ -158,21 +158,6 @@ def score_against_P(
     ax.set(xlabel="P, number of PWL units", ylabel=label, xlim=(-0.5, len(sizes) - 0.5))
     ax.set_yscale("log" if log else "linear")
     return ax.figure  # type: ignore[return-value]
-
-
-@style()
-def loss_curves(history, smooth: int = 25, label: str = "training loss", value: str = "loss") -> Figure:
-    """Training loss (or value="grad_norm") against step: median over seeds per P, band from lowest to highest seed."""
-    figure, ax = plt.subplots()
-    table = history.table()
-    for P, rows in table.groupby("P"):
-        curves = rows.pivot(index="step", columns="net", values=value).rolling(smooth, min_periods=1).mean()
-        c = colour(int(P), max(history.P))  # type: ignore[call-overload]
-        ax.plot(curves.index, curves.median(axis=1), color=c, label=f"P = {P}")
-        ax.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=c, alpha=0.15, linewidth=0)
-    ax.set(yscale="log", xlabel="training step", ylabel=label)
-    ax.legend(ncols=2)
-    return figure
 
 
 @style()

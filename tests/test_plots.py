@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -63,7 +62,6 @@ def table() -> pd.DataFrame:
 
 FIGURES = {
     "score_against_P": lambda: plots.score_against_P(table()),
-    "loss_curves": lambda: plots.loss_curves(SimpleNamespace(P=[0, 1], table=table), value="test"),
     "phase_portrait": lambda: plots.phase_portrait(theory.exact_adding()),
     "spectrum": lambda: plots.spectrum({"a": np.ones(1)}),
     "region_graph": lambda: plots.region_graph(visits(["0", "1"], 1)),
