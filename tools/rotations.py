@@ -2,7 +2,7 @@
 
 At 784 pixels the AL-RNNs start with linear pairs that turn with the slowest waves of an image
 (`alrnn.experiments.image_angles`), and so hold its Fourier coefficients. Here 25 such pairs are fixed, and a GRU with
-as many parameters as an AL-RNN of M = 50 reads their states after each row of 28 pixels. One row a net: lr, seed, scores.
+as many parameters as an AL-RNN of M = 50 reads their states after each row of pixels. One row a net: lr, seed, scores.
 Needs MNIST (alrnn.datasets.mnist).
 """
 
