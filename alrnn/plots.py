@@ -86,7 +86,8 @@ def _png(figure: Figure, frame: bool = False) -> str:
 def _in_a_column(figure: Figure) -> bool:
     """Put panels that stand in one row under one another; False, with nothing done, where there is no such row."""
     panels = [(ax, place) for ax in figure.axes if (place := ax.get_subplotspec())]
-    rows = any(len(place.rowspan) < place.get_gridspec().nrows for _, place in panels)  # more than one
+    places = [spec for _, place in panels for spec in (place, place.get_topmost_subplotspec())]
+    rows = any(len(spec.rowspan) < spec.get_gridspec().nrows for spec in places)  # more than one
     if rows or not 1 < len(panels) == len({place for _, place in panels}) or figure.texts or figure.subfigs:
         return False
     width, height = figure.get_size_inches()
