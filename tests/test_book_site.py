@@ -213,6 +213,35 @@ def test_a_term_links_where_it_is_first_explained(tmp_path: Path) -> None:
     assert link.astext() == "region" and link["reftarget"] == "region" and link["reftype"] == "term"
 
 
+def code_cell(source: str, output: str = "", folded: bool = True) -> nodes.container:
+    """As MyST-NB writes one."""
+    cell = nodes.container(nb_element="cell_code", **{"hide_mode": "input"} if folded else {})
+    cell += nodes.container("", nodes.literal_block(source, source), nb_element="cell_code_source")
+    if output:
+        cell += nodes.container("", nodes.paragraph(output, output), nb_element="cell_code_output")
+    return cell
+
+
+def folds(*cells: nodes.Node) -> list[tuple[str, str, str]]:
+    """Of what the page then has: the code, what the bar says, the output."""
+    doctree = nodes.section("", *cells)
+    book_folds.join_folds(None, doctree)
+    found = [child for child in doctree.children if "nb_element" in child]
+    return [(c[0].astext(), c.get("prompt_show", ""), "".join(x.astext() for x in c[1:])) for c in found]
+
+
+def test_neighbouring_folds_share_a_bar() -> None:
+    said = f"Show {book_folds.OUTPUT}"
+    joined = "a = 1\n\nprint(a)\n\nassert a"
+    a, show, check = "a = 1", "print(a)", "assert a"
+    assert folds(code_cell(a), code_cell(show, "1"), code_cell(check)) == [(joined, said, "1")]
+    apart = [("print(a)", said, "1"), ("print(a)", said, "1")]
+    assert folds(code_cell(show, "1"), code_cell(show, "1")) == apart
+    text = nodes.paragraph("", "words")
+    assert [fold[0] for fold in folds(code_cell(a), text, code_cell(show, "1"))] == [a, show]
+    assert folds(code_cell(a, folded=False), code_cell(show, "1"))[0] == (a, "", "")
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -224,5 +253,4 @@ def test_a_term_links_where_it_is_first_explained(tmp_path: Path) -> None:
     ],
 )
 def test_the_bar_over_folded_code_says_what_it_holds(source: str, said: str) -> None:
-    assert book_folds.content(source, has_output=False) == said
-    assert book_folds.content(source, has_output=True) == book_folds.OUTPUT
+    assert folds(code_cell(source))[0][1] == f"Show {said}"
