@@ -69,5 +69,5 @@
 
   root.addEventListener("input", draw);
   root.addEventListener("click", (event) => event.target.tagName === "BUTTON" && load(event.target.textContent));
-  load("turns and fades");
+  load("forgets slowly");
 })();
