@@ -31,7 +31,8 @@
   if (typeof document === "undefined") return void (module.exports = { lean, bits, NETS });
   const root = document.getElementById("decision");
   const NAMES = { "-1": "left", 1: "right" }, PAYS = { "-1": "low", 0: "middle", 1: "high" }, SEEN = 16;
-  let trials = [], pays = { "-1": 1, 1: -1 }, met = [];
+  // Three trials to begin with: the last one, rare and highly paid, is where the networks part.
+  let trials = [[-1, -1, 1, 0], [1, 1, -1, 0], [1, -1, 1, 1]], pays = { "-1": 1, 1: 0 }, met = [true, true, false], example = true;
   const draw3 = () => Math.floor(Math.random() * 3) - 1;
 
   root.innerHTML = `<p>Choose: <button type="button" data-c="-1">left picture</button> <button type="button" data-c="1">right picture</button>
@@ -59,14 +60,15 @@
     const next = (name) => `${NAMES[both[name].odds[T] >= 0 ? 1 : -1]} at ${(100 / (1 + Math.exp(-Math.abs(both[name].odds[T])))).toFixed(0)}%`;
     const [, state, , reward] = trials.at(-1) ?? [];
     say.textContent = !T ? "Nothing has been seen yet: both networks expect left and right alike. Choose, and see where you land and what it pays."
-      : `You chose ${NAMES[trials[T - 1][0]]}, came to the ${NAMES[state]} picture's own state by the ${met[T - 1] ? "common" : "rare"} way, and the pay was ${PAYS[reward]}. With one kink your next choice is expected to be ${next("kink")}, linearly ${next("linear")}.`;
+      : `${example ? "Three trials have been played. In the last, the animal" : "You"} chose ${NAMES[trials[T - 1][0]]}, came to the ${NAMES[state]} picture's own state by the ${met[T - 1] ? "common" : "rare"} way, and the pay was ${PAYS[reward]}. With one kink your next choice is expected to be ${next("kink")}, linearly ${next("linear")}.`;
     score.textContent = T < 2 ? "" : `Bits a choice so far: ${bits(both.kink.odds, trials).toFixed(2)} with one kink, ${bits(both.linear.odds, trials).toFixed(2)} linear, 1 for a coin (${T} choices).`;
-    svg.setAttribute("aria-label", `Up: right is expected; down: left. Blue: the network with one kink; orange: the linear one; black: your choices. Below: state, reward, and whether the unit is on. ${say.textContent} ${score.textContent}`);
+    svg.setAttribute("aria-label", `Up: right is expected; down: left. Blue: the network with one kink; orange: the linear one; black: the choices. Below: state, reward, and whether the unit is on. ${say.textContent} ${score.textContent}`);
   }
 
   root.addEventListener("click", (event) => {
     if (event.target.dataset.c === undefined) return;
     const choice = Number(event.target.dataset.c);
+    example = false;
     if (!choice) [trials, met, pays] = [[], [], { "-1": 1, 1: -1 }];
     else {
       const common = Math.random() < COMMON, state = common ? choice : -choice;
