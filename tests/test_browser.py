@@ -310,8 +310,13 @@ def test_the_mode(reader: Callable[..., Visit]) -> None:
     """Its buttons and sliders move the eigenvalue and the run, in words, too."""
     visit = reader("foundations/linear-memory", "dark", 390)
     page, said = visit.page, visit.page.locator(".modes-say")
-    expect(said).to_contain_text("It turns once in 12 steps")
-    for button, words in (("keeps", "as it is, for ever"), ("alternates", "sign changes"), ("explodes", "without end")):
+    expect(said).to_contain_text("is left")
+    words_of = {
+        "turns and fades": "turns once in 12 steps",
+        "keeps": "as it is, for ever",
+        "alternates": "sign changes",
+    }
+    for button, words in {**words_of, "explodes": "without end"}.items():
         page.get_by_role("button", name=button).click()
         expect(said).to_contain_text(words)
         assert words in (page.locator("#modes svg").first.get_attribute("aria-label") or "")
@@ -400,6 +405,8 @@ def test_the_decision(reader: Callable[..., Visit]) -> None:
     """Choices by keyboard; what both networks expect next, and how well they have done; beginning again."""
     visit = reader("tasks/stimulus-selection", "dark", 390)
     page, said, score = visit.page, visit.page.locator(".decision-say"), visit.page.locator(".decision-score")
+    expect(said).to_contain_text("expected to be left at 76%, linearly right at 74%")
+    page.get_by_role("button", name="Begin again").click()
     expect(said).to_contain_text("expect left and right alike")
     page.get_by_role("button", name="right picture").focus()
     for _ in range(20):
@@ -438,7 +445,11 @@ def test_a_command_step_by_step(reader: Callable[..., Visit]) -> None:
     """The net built by hand obeys, its unit is told; "after" and "and" differ; keys go back and on."""
     visit = reader("tasks/scan", "light", 390)
     page, said, strip = visit.page, visit.page.locator("#scan .steps-say"), visit.page.locator("#scan .steps")
+    expect(said).to_contain_text("It has read walk thrice after jump twice, and said nothing yet.")
+    for _ in range(6):
+        page.get_by_role("button", name="Next step").click()
     expect(said).to_have_text(re.compile(r"It says JUMP JUMP WALK WALK WALK STOP\. The unit is off, on, .* Right\."))
+    expect(page.get_by_role("button", name="Next step")).to_be_disabled()
     page.get_by_label("word between").select_option("and")
     expect(said).to_contain_text("It says WALK WALK WALK JUMP JUMP STOP")
     expect(strip).to_have_attribute("aria-label", re.compile("built by hand. Command: walk thrice and jump twice"))

@@ -49,7 +49,8 @@
   const selects = [...root.querySelectorAll("select")];
   const [at, next, strip, say] = ['[name="step"]', "button", ".steps", ".steps-say"].map((part) => root.querySelector(part));
 
-  function draw(restart) {
+  // start: where the slider is put, behind the last word ("read") or the last action ("end"); else it stays.
+  function draw(start) {
     const [verb, often, joined, other, second] = selects.map((select) => select.value);
     selects[3].disabled = selects[4].disabled = !joined;
     const command = [verb, often, ...(joined ? [joined, other, second] : [])].filter(Boolean);
@@ -57,7 +58,7 @@
     const pair = { encoder: parts[`${kind} encoder`], decoder: parts[`${kind} decoder`] };
     const steps = says(pair, command.map((word) => WORDS.indexOf(word)));
     at.max = command.length + steps.length;
-    if (restart) at.value = at.max;
+    if (start) at.value = start === "read" ? command.length : at.max;
     const k = Number(at.value);
     const said = Math.max(0, k - command.length);
     const heard = command.slice(0, k);
@@ -72,16 +73,16 @@
         one.value === null ? "" : `<small class="${i < said ? bits[i] : ""}">${i < said ? bits[i] : "\u2013"}</small>`)).join("")}</p>`;
     const unit = steps[0].value === null ? "There is no PWL unit." : said ? `The unit is ${bits.join(", ")}.` : "";
     const done = k < Number(at.max) ? "" : actions.join() === right.join() ? "Right." : `Wrong: asked for ${right.join(" ")}.`;
-    const words = said ? `It says ${actions.join(" ")}. ${unit} ${done}` : `It has read ${heard.join(" ") || "nothing"} so far.`;
+    const words = said ? `It says ${actions.join(" ")}. ${unit} ${done}` : `It has read ${heard.join(" ") || "nothing"}${k < command.length ? " so far" : ", and said nothing yet"}.`;
     strip.setAttribute("aria-label", `${KINDS[kind]}. Command: ${command.join(" ")}. ${words}`);
     say.textContent = words;
   }
 
-  root.addEventListener("input", (event) => draw(event.target !== at));
+  root.addEventListener("input", (event) => draw(event.target === at ? "" : "end"));
   next.addEventListener("click", () => {
     at.value = Number(at.value) + 1;
     draw();
   });
   ["walk", "thrice", "after", "jump", "twice"].forEach((word, i) => (selects[i].value = word));
-  draw(true);
+  draw("read");
 })();
