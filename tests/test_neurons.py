@@ -290,3 +290,32 @@ def test_a_summary_by_hand():
     assert whole.bits.to_list() == pytest.approx([0.175, 0.35]) and whole.gain["P = 1"] == pytest.approx(0.175)
     assert whole.gain_low["P = 1"] == pytest.approx(0.1) and whole.gain_high["P = 1"] == pytest.approx(0.2)
     assert table[(table.model == "P = 1") & table.fold.notna()].gain.to_list() == pytest.approx([0.1, 0.2])
+
+
+def test_the_table_is_whole(recorded, monkeypatch):
+    """All that the tool makes is in it; folds add up to the whole, and gains are differences."""
+    monkeypatch.setattr(experiment, "linear_truth", lambda inputs: np.full((90, experiment.BINS, 4), -1.0))
+    table, about = datasets.results("two-step-neurons").fillna({"reference": ""}), ["spikes", "strength", "inputs"]
+    models = {"growing": ("P = 0", "grown, P = 0", "grown, P = 1"), "oracle": ("truth, no gate", "oracle")}
+    made = {
+        (*(piece[name] for name in about), model)
+        for piece, _ in experiment.pieces()
+        for model in models.get(piece["piece"], (piece["piece"],))
+    }
+    assert set(table[[*about, "model"]].itertuples(index=False, name=None)) == made
+    assert len(table) == len(made) * (experiment.FOLDS + 1) and not table.duplicated([*about, "model", "fold"]).any()
+    for key, rows in table.groupby(about):
+        whole, folds = rows[rows.fold.isna()].set_index("model"), rows[rows.fold.notna()]
+        assert whole.spikes_held_out.nunique() == 1
+        assert key[0] == "drawn" or set(whole.spikes_held_out) == {1_080_143}
+        for model, parts in folds.groupby("model"):
+            one = whole.loc[model]
+            assert (
+                parts.fold.to_list() == [*range(experiment.FOLDS)]
+                and parts.spikes_held_out.sum() == one.spikes_held_out
+            )
+            assert np.average(parts.bits, weights=parts.spikes_held_out) == pytest.approx(one.bits, abs=2e-6)
+            assert one.bits_low < one.bits < one.bits_high
+            if one.reference:
+                assert one.gain == pytest.approx(one.bits - whole.bits[one.reference], abs=4e-6)
+                assert one.gain_low <= one.gain <= one.gain_high

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ START = Init("spread", time_constants=(2.0, 40.0), W=0.02, C=0.2, D=0.02, pwl=0.
 FIT: dict[str, Any] = {"steps": STEPS, "batch_size": 64, "clip": 0.3, "diverged": "drop", "progress": False}
 EDGES = (0, 1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 30)  # bins between which the regression sums its inputs
 PENALTIES = (1e5, 1e4, 1e3)
-STRENGTHS = (0.25, 0.5, 0.12, 0.0)
+STRENGTHS = (0.25, 0.5, 0.12)
 FADES = 0.95  # of the gate, each bin
 KEPT = ("choice", "transition", "state", "reward")  # what stays on where inputs are sustained
 
@@ -280,28 +279,36 @@ def pieces() -> Pieces:
     trials, counts = recording()
     shown = {inputs: events(trials, inputs) for inputs in ("pulses", "sustained")}
     recorded = {inputs: Spikes(s, counts) for inputs, s in shown.items()}
+    about = {"spikes": "recorded", "strength": 0.0}
     for inputs, task in recorded.items():
-        about = {"spikes": "recorded", "strength": 0.0, "inputs": inputs}
-        yield about | {"piece": "growing"}, partial(growing, task)
+        yield about | {"inputs": inputs, "piece": "growing"}, partial(growing, task)
         for P in (1, 2, 4):
-            yield about | {"piece": f"P = {P}"}, partial(scratch, task, P)
-    tasks: dict[tuple[float, str], Callable[[], tuple[Spikes, np.ndarray, np.ndarray]]] = {}
+            yield about | {"inputs": inputs, "piece": f"P = {P}"}, partial(scratch, task, P)
     for strength in STRENGTHS:
-        for inputs, s in shown.items():
-            tasks[strength, inputs] = task = cache(partial(simulated, s, inputs, strength))
-            about = {"spikes": "drawn", "strength": strength, "inputs": inputs}
-            yield about | {"piece": "oracle"}, lambda task=task: oracle(*task())
-            yield about | {"piece": "growing"}, lambda task=task: growing(task()[0])
-            yield about | {"piece": "P = 1"}, lambda task=task: scratch(task()[0], 1)
+        yield from drawn_pieces(shown, strength)
     for inputs, task in recorded.items():
-        about = {"spikes": "recorded", "strength": 0.0, "inputs": inputs}
-        for name, products in (("regression", False), ("regression, products", True)):
-            handed, reference = events(trials, inputs, products), "regression" if products else "P = 0"
-            yield about | {"piece": name}, partial(regression, task, handed, name, reference)
-        yield about | {"piece": "GRU"}, partial(gru, task)
-    for (strength, inputs), task in tasks.items():
+        yield from regression_pieces(task, about | {"inputs": inputs})
+        yield about | {"inputs": inputs, "piece": "GRU"}, partial(gru, task)
+    least = min(STRENGTHS)
+    task = simulated(shown["pulses"], "pulses", least)[0]
+    yield from regression_pieces(task, {"spikes": "drawn", "strength": least, "inputs": "pulses"})
+
+
+def regression_pieces(task: Spikes, about: dict[str, Any]) -> Pieces:
+    """Regressions; one is handed two products, choice and state times reward."""
+    for name, reference in (("regression", "P = 0"), ("regression, products", "regression")):
+        s = events(recording()[0], about["inputs"], products=name.endswith("products"))
+        yield about | {"piece": name}, partial(regression, task, s, name, reference)
+
+
+def drawn_pieces(shown: dict[str, np.ndarray], strength: float) -> Pieces:
+    """Spikes with a gate of one strength."""
+    for inputs, s in shown.items():
         about = {"spikes": "drawn", "strength": strength, "inputs": inputs}
-        yield about | {"piece": "P = 2"}, lambda task=task: scratch(task()[0], 2)
+        task = cache(partial(simulated, s, inputs, strength))
+        yield about | {"piece": "oracle"}, lambda task=task: oracle(*task())
+        yield about | {"piece": "growing"}, lambda task=task: growing(task()[0])
+        yield about | {"piece": "P = 1"}, lambda task=task: scratch(task()[0], 1)
 
 
 def simulated(s: np.ndarray, inputs: str, strength: float) -> tuple[Spikes, np.ndarray, np.ndarray]:
