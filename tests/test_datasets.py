@@ -209,7 +209,8 @@ def test_describe_lists_what_is_where(places):
     put(places["bundled"] / "digits.npz", b"")
     where = datasets.describe().set_index("name")["where"]
     found = {"digits": "bundled", "mnist": "cache", "spoken-digits": "not here", "imdb": "ALRNN_DATA"}
-    assert where.to_dict() == found | dict.fromkeys(["reviews", "two-step", "shakespeare", "wikitext-2"], "not here")
+    others = ["reviews", "two-step", "two-step-spikes", "shakespeare", "wikitext-2"]
+    assert where.to_dict() == found | dict.fromkeys(others, "not here")
 
 
 def test_bundled_folder_beside_the_package(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ import alrnn
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-PARTS = ["plots", "experiments", "cluster", "book", "test"]
+PARTS = ["plots", "experiments", "cluster", "spikes", "book", "test"]
 DIRECT = [Requirement(line) for line in sum((EXTRAS[part] for part in PARTS), PROJECT["dependencies"])]
 SETTINGS = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
 

@@ -9,8 +9,8 @@ unpickled and no archive is unpacked to disk.
 from .fetch import DataError, describe, fetch
 from .readers import digits, imdb, mnist, result_tables, results, shakespeare, spoken_digits, wikitext2
 from .registry import REGISTRY, DataFile, DataSet
-from .two_step import two_step
+from .two_step import two_step, two_step_spikes
 
 __all__ = ["REGISTRY", "DataError", "DataFile", "DataSet", "describe", "fetch", "result_tables", "results"]
-__all__ += ["digits", "imdb", "mnist", "shakespeare", "spoken_digits", "two_step", "wikitext2"]
+__all__ += ["digits", "imdb", "mnist", "shakespeare", "spoken_digits", "two_step", "two_step_spikes", "wikitext2"]
 __dir__ = __all__.copy  # dir() shows what is public
