@@ -405,7 +405,7 @@ def test_the_decision(reader: Callable[..., Visit]) -> None:
     """Choices by keyboard; what both networks expect next, and how well they have done; beginning again."""
     visit = reader("tasks/stimulus-selection", "dark", 390)
     page, said, score = visit.page, visit.page.locator(".decision-say"), visit.page.locator(".decision-score")
-    expect(said).to_contain_text("expected to be left at 76%, linearly right at 74%")
+    expect(said).to_contain_text("expected to be left at 75%, linearly right at 74%")
     page.get_by_role("button", name="Begin again").click()
     expect(said).to_contain_text("expect left and right alike")
     page.get_by_role("button", name="right picture").focus()

@@ -97,7 +97,7 @@ def power_pieces(sets: int = 3) -> Iterator[tuple[dict[str, Any], Callable[[], p
 def power(trials: int, units: int, strength: float, seed: int) -> pd.DataFrame:
     """Nets with P = 0, 1, 2 and M = 6 on one simulated recording: bits a spike of each block of trials held out."""
     net = theory.selecting_net(units, strength or 0.5, gated=strength > 0, seed=seed)
-    task = theory.simulate_spikes(net, trials, seed=seed)
+    task = theory.simulate_spikes(net, trials, seed=seed, block=max(4, trials // 30))  # enough blocks for folds
     found = cross_validate(task, 6, [0, 1, 2], 2, init=SPIKES, diverged="drop", progress=False, **SPIKES_FIT)
     rate = float(task.target.mean())  # deviance is twice the nats a bin
     return found.assign(bits=found.deviance / (2 * np.log(2) * rate)).drop(columns="deviance")
