@@ -52,6 +52,13 @@ def test_every_source_is_in_the_contents() -> None:
 
 
 @every_page
+def test_sliders_are_complete_and_progress_is_not_shown(page: str) -> None:
+    text = html(page)
+    assert ("widget-view+json" in text) <= ("widget-state+json" in text), "a slider without its state shows nothing"
+    assert not re.search(r"\d+%\|", text), "a progress bar"
+
+
+@every_page
 def test_no_error_is_shown(page: str) -> None:
     text = re.sub(r"<[^>]+>", "", html(page))
     assert "Traceback (most recent call last)" not in text
