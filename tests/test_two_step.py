@@ -306,3 +306,16 @@ def test_a_file_that_is_no_recording_is_refused(monkeypatch):
     monkeypatch.setattr(reader, "obtain", lambda *_: ("file.mat", file.getvalue()))
     with pytest.raises(datasets.DataError, match=r"file\.mat cannot be read as sessions"):
         datasets.two_step()
+
+
+@pytest.mark.parametrize("strength", [0.5, 0.0])
+def test_the_choice_is_that_of_the_circuit_with_a_gate(strength):
+    """Of the gated circuit's state, whether or not the simulated neurons see it; linear maps get three quarters."""
+    task = experiment.spikes_and_choices(strength, seed=1, trials=200)
+    selected = theory.selecting_net(29, 0.5, seed=1)(task.s.double())[1][:, -1, 2].detach()
+    choice = task.target[:, -1, 29]
+    assert torch.equal(selected > 0, choice > 0) and 0.3 < choice.mean() < 0.7
+    assert (task.weight[:, 15:] == 1).all() and (task.weight[:, :15] == 0).all()
+    seen = torch.cat([task.s[:, 4, :1], task.s[:, 14, 2:], torch.ones(200, 1)], 1).double().numpy()
+    fit = seen @ np.linalg.lstsq(seen, 2 * choice.double().numpy() - 1, rcond=None)[0]
+    assert 0.65 < np.mean((fit > 0) == (choice.numpy() > 0)) < 0.85

@@ -1,7 +1,7 @@
 """Two-step task: what the next choice is predicted from, and whether a gate would be found, in tables.
 
-`python tools/two_step.py choices FILE` makes the table of choices; `power` and `units` make those of
-simulated spikes and of what the one unit does. A table goes on where it stopped.
+`python tools/two_step.py choices FILE` makes the table of choices; `power`, `recovery` and `units` make those of
+simulated spikes, of spikes and choices together, and of what the one unit does. A table goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from pieces import Pieces, command
 
 from alrnn import ALRNN, Init, cross_validate, datasets, fit, theory
 from alrnn.nets import GRU
-from alrnn.tasks import TwoStep
+from alrnn.tasks import Arrays, Head, TwoStep
 
 M, SIZES, STARTS = 8, (0, 1, 2, 3, 4, 8), 2
 START = Init("spread", time_constants=(3.0, 60.0), W=0.05, C=0.3, D=0.1)
@@ -103,6 +104,37 @@ def power(trials: int, units: int, strength: float, seed: int) -> pd.DataFrame:
     return found.assign(bits=found.deviance / (2 * np.log(2) * rate)).drop(columns="deviance")
 
 
+def recovery_pieces(sets: int = 3) -> Iterator[tuple[dict[str, Any], Callable[[], pd.DataFrame]]]:
+    """The paper's own setting, simulated at its size, with a gate and without."""
+    for strength in (0.5, 0.0):
+        for seed in range(sets):
+            yield {"strength": strength, "set": seed}, partial(recovery, strength, seed)
+
+
+def recovery(strength: float, seed: int) -> pd.DataFrame:
+    """Nets with M = 6 on both: deviance a bin of a unit, and how often the choice is right."""
+    longer = SPIKES_FIT | {"steps": 600}
+    task = spikes_and_choices(strength, seed)
+    return cross_validate(task, 6, [0, 1, 2], 2, init=SPIKES, diverged="drop", progress=False, **longer)
+
+
+def spikes_and_choices(strength: float, seed: int, trials: int = 479) -> Arrays:
+    """Spike counts of 29 units and, by a linear readout, the choice, once the stimuli have come.
+
+    The choice is the sign of the stimulus that the rule selects, whether the rates hold it (`strength`) or not.
+    """
+    net = theory.selecting_net(29, strength or 0.5, gated=strength > 0, seed=seed)
+    spikes = theory.simulate_spikes(net, trials, seed)
+    came = [int(spikes.s[0, :, i].abs().argmax()) for i in (0, 2)]  # steps of the rule and of the stimuli
+    rule, one, other = spikes.s[:, came[0], 0], spikes.s[:, came[1], 2], spikes.s[:, came[1], 3]
+    choice = (torch.where(rule > 0, one, other) > 0).to(spikes.target.dtype)
+    both = torch.cat([spikes.target, choice[:, None, None].expand(-1, spikes.target.shape[1], 1)], 2)
+    read = (torch.arange(both.shape[1]) > came[1]).expand(len(both), -1).float()
+    heads = (Head("deviance", 29, "poisson"), Head("choice", 2, "cross_entropy"))
+    offset = torch.nn.functional.pad(spikes.offset, (0, 2))  # type: ignore[arg-type]
+    return Arrays(spikes.s, both, "every", spikes.group, (0.1, 0.2), heads=heads, offset=offset, weight=read)
+
+
 def unit_pieces(starts: int = 6) -> Iterator[tuple[dict[str, Any], Callable[[], pd.DataFrame]]]:
     """P = 1 on all training sessions of each animal: what the one unit does."""
     for name in ("animal 0", "animal 1", "one kink"):
@@ -122,6 +154,7 @@ def units(name: str, starts: int) -> pd.DataFrame:
 PIECES: dict[str, Callable[[], Pieces]] = {
     "choices": choice_pieces,
     "power": power_pieces,
+    "recovery": recovery_pieces,
     "units": unit_pieces,
 }
 
