@@ -101,6 +101,7 @@ def reader(browser: Browser, site: str) -> Iterator[Callable[[str, str, int], Vi
         if name in SLIDERS:
             page.locator(".noUi-handle").first.wait_for()
         page.wait_for_function("[...document.images].every(image => image.complete)")
+        page.wait_for_function("document.getAnimations().every(one => one.playState === 'finished')")  # folds fade in
         return visit
 
     yield open_page
