@@ -81,3 +81,77 @@ def test_bad_sizes(make, least):
     for bad in (least - 1, 2.5):
         with pytest.raises(ValueError, match=f"at least {least}"):
             make(bad)
+
+
+def places_of_the_ball(swaps, place):
+    """Its place before each swap of i and i + 1, counted from 1; -1 is an empty step."""
+    seen = []
+    for i in map(int, swaps):
+        seen.append(place)
+        place += (place == i + 1) - (place == i + 2) if i >= 0 else 0
+    return seen
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 60), st.data())
+def test_four_units_follow_the_ball_among_any_number_of_cups(n, data):
+    first = data.draw(st.integers(1, n))
+    swaps = data.draw(st.lists(st.integers(-1, n - 2), min_size=1, max_size=200))
+    net = theory.exact_ball(n, first)
+    assert (net.hidden_size, net.nonlinear_size) == (6, 4)
+    said = np.array([np.arange(n - 1) == i for i in swaps])
+    assert outputs(net, said)[:, 0] == pytest.approx(places_of_the_ball(swaps, first), abs=1e-9)
+
+
+def test_the_ball_is_followed_for_long_and_each_of_the_four_kinks_counts():
+    g = np.random.default_rng(2)
+    swaps = g.integers(0, 5, 20_000)
+    net, said = theory.exact_ball(6, 3), np.eye(5)[swaps]
+    truth = places_of_the_ball(swaps, 3)
+    assert outputs(net, said)[:, 0] == pytest.approx(truth, abs=1e-6)
+    for unit in range(4):
+        assert abs(outputs(regions.linearise(net, unit), said[:200])[:, 0] - truth[:200]).max() > 0.5
+
+
+@pytest.mark.parametrize("first", [0, 4, 1.5])
+def test_the_ball_is_under_one_of_the_cups(first):
+    with pytest.raises(ValueError, match="first must be"):
+        theory.exact_ball(3, first)
+
+
+def exchanges(f, inputs, n):
+    """Which places of 0 to n - 1 each input's map exchanges; it must leave all others."""
+    found = []
+    for shifts in inputs:
+        image = [f(x, *shifts) for x in range(n)]
+        moved = [x for x in range(n) if image[x] != x]
+        assert len(moved) == 2 and [image[x] for x in moved] == moved[::-1], image
+        found.append(tuple(moved))
+    return found
+
+
+def test_one_kink_for_the_ball_among_three_cups_and_two_among_four():
+    """As automata says: enough if a swap comes at each step. The exchanges join all places in a row."""
+
+    def one(x, shift):
+        return 1 - (x - shift) + 3 * max(x - shift - 1, 0)
+
+    def two(x, add, low, high):
+        return add - x + 4 * max(x - high, 0) - 4 * max(low - x, 0)
+
+    assert exchanges(one, [(0,), (1,)], 3) == [(0, 1), (0, 2)]
+    assert exchanges(two, [(2, -9, 2), (3, 0.75, 2.25), (4, 1, 12)], 4) == [(0, 2), (1, 2), (1, 3)]
+
+
+def test_one_kink_exchanges_only_the_first_and_third_of_four_places():
+    """What the bound for four cups turns on: by brute force over slopes, kinks and places."""
+    found = set()
+    slopes = np.arange(-4, 4.1, 0.5)
+    for x in map(np.array, itertools.combinations(range(7), 4)):
+        for left, right, kink in itertools.product(slopes, slopes, np.arange(0, 6.1, 0.5)):
+            shape = left * np.minimum(x - kink, 0) + right * np.maximum(x - kink, 0)
+            for image in shape - shape[0] + x[:, None]:
+                moved = np.flatnonzero(abs(image - x) > 1e-9)
+                if len(moved) == 2 and np.allclose(image[moved], x[moved[::-1]]):
+                    found.add((left < 0 < right, *moved.tolist()))
+    assert found == {(True, 0, 2), (False, 1, 3)}

@@ -332,7 +332,7 @@ def test_the_mode(reader: Callable[..., Visit]) -> None:
 
 def test_the_cups(reader: Callable[..., Visit]) -> None:
     """Swaps by keyboard, many at random, more cups, and a unit cut out: what is true and what the net says."""
-    visit = reader("foundations/capacity", "light", 390)
+    visit = reader("foundations/cups", "light", 390)
     page, said = visit.page, visit.page.locator(".cups-say")
     expect(said).to_contain_text("12 swaps: the ball is under cup 2. The network says 2.")
     page.get_by_role("button", name="2 and 3").focus()

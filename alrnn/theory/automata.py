@@ -19,6 +19,19 @@ R - k_s, so k_t = k_u. Two, at a distance d: of the four points below R two are 
 If R - k_t and R - k_u have no point in common, d = k_t = k_u. If they have one, let k_u = k_t + d; the fourth point v
 is k_t from one end of the other three and k_u from the other end, so k_t = d / 2, and R - k_t has a point above the
 lower one of R.
+
+A ball among n cups in a row asks for less than all n things. If a swap comes at each step, one state u_p for each
+place p will do: u_sp = J u_p + k_s + sum_j w_j max(l_j u_p + c_sj, 0). With P = 1, u_sp - u_tp is a constant along w,
+as the sum over p of u_sp does not depend on s. For each two neighbours there is a swap s of both and, from n = 3 on, a
+swap t that leaves the first, so all u_p lie on a line, where each swap is a function of the same two slopes. For n = 3
+these can be -1 and 2: 1 - x + 3 max(x - 1, 0) swaps the places 0 and 1 and leaves 2, and 2 - x swaps 0 and 2 and
+leaves 1; so one kink is enough, with cup 0 in the middle of the row. For n > 3 it is not. If two places that a swap
+leaves lie in one piece, its slope is 1, the piece stays, and the other piece is its own reflection at the kink, which
+leads out of it. So n = 4, with one such place in each piece, p and q. To change an order one slope, say the left one,
+is below 0, and as q stays, the right one is above 1. A swapped pair r < s has r in the left piece, or its order would
+stay. If s is there, too, the slope is -1 and p their middle; if not, f(s) = r < s puts s below q, and f(r) = s > r
+puts r below p. So in either case the first and the third place of the line are swapped, which holds for one swap
+alone. Two kinks that follow the ball among four cups are in tests/test_automata.py.
 """
 
 from __future__ import annotations
@@ -29,7 +42,7 @@ from ..checks import integer
 from ..nets import ALRNN
 from .affine import _net, _units
 
-__all__ = ["exact_counter", "exact_parity", "exact_swaps"]
+__all__ = ["exact_ball", "exact_counter", "exact_parity", "exact_swaps"]
 
 
 def exact_parity() -> ALRNN:
@@ -83,3 +96,37 @@ def exact_swaps(n: int) -> ALRNN:
     D[:, unit] = (place[:-1] >= place[:, None]).double() - place[:-1] / n
     D[:, said] = -2 * top * D[:, unit]
     return _net(P=P, A=A, W=W, C=C, h=h, D=D, b=top * D[:, unit].sum(1) + (n + 1) / 2)
+
+
+def exact_ball(n: int, first: int = 1) -> ALRNN:
+    """P = 4, M = 6, for any n: in which of n places a ball lies, after all swaps of neighbours before this step.
+
+    Input i is 1 at a step that swaps places i and i + 1, and at most one input is not 0. The output is the place, 1 to
+    n; at first it is `first`.
+
+    A number x holds the place. A swap of i and i + 1 makes it x + g(x - i), where g rises from 0 at -1 to 1 at 0, falls
+    to -1 at 1, and is 0 again from 2 on: four kinks, which change its slope by 1, -3, 3, -1. The input shifts them to
+    where the swap is.
+
+    Raises:
+        ValueError: n below 2, or a first place that is none of the n.
+    """
+    n, first = integer("n", n, 2), integer("first", first, 1)
+    if first > n:
+        raise ValueError(f"first must be one of the {n} places, got {first}")
+    far = n + 1.0  # without a swap all kinks lie above every place
+    kinks = torch.tensor([-1.0, 0.0, 1.0, 2.0], dtype=torch.float64)
+    slopes = torch.tensor([1.0, -3.0, 3.0, -1.0], dtype=torch.float64)
+    M, u = _units(shift=1, begun=1, unit=4)
+    shift, begun, unit = u["shift"], u["begun"], u["unit"]
+    W, C = torch.zeros(M, M, dtype=torch.float64), torch.zeros(M, n - 1, dtype=torch.float64)
+    h, A = torch.zeros(M, dtype=torch.float64), torch.zeros(M, dtype=torch.float64)
+    C[shift] = C[unit] = far - torch.arange(1, n, dtype=torch.float64)
+    A[unit], h[begun] = 1, 1
+    h[unit] = first - kinks - far
+    W[unit, begun] = -h[unit]
+    W[unit, shift] = -1
+    W[unit[:, None], unit] = slopes.expand(4, 4)
+    D = torch.zeros(1, M, dtype=torch.float64)
+    D[0, unit[0]], D[0, shift] = 1, -1
+    return _net(P=4, A=A, W=W, C=C, h=h, D=D, b=[far - 1])
