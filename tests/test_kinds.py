@@ -376,7 +376,7 @@ def test_texts_that_begin_late_are_torchs_packed_sequences(kind):
 @pytest.mark.parametrize("kind", TORCH)
 @pytest.mark.parametrize("inputs", ["numbers", "words"])
 def test_parameters_are_counted_and_sizes_matched(kind, inputs):
-    for N, M, O in [(1, 1, 1), (5, 7, 3), (40, 3, 2)]:  # noqa: E741
+    for N, M, O in [(1, 1, 1), (5, 7, 3), (40, 3, 2), (4, 3, 0)]:  # noqa: E741
         built = kind(N, M, O, inputs=inputs)
         count = sum(p.numel() for p in built.parameters())
         assert parameters(kind, N, M, O, inputs) == count == built.size() == built.describe()["parameters"]
@@ -398,7 +398,7 @@ def test_they_take_the_inputs_that_they_were_made_for(kind):
         numbers(torch.zeros(2, 5, dtype=torch.long))
     with pytest.raises(ValueError, match="words must be from 0 to 3"):
         words(torch.full((2, 5), 4))
-    for wrong in ({"input_size": 0}, {"hidden_size": 0}, {"output_size": 0}, {"seed": -1}):
+    for wrong in ({"input_size": 0}, {"hidden_size": 0}, {"output_size": -1}, {"seed": -1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             kind(**({"input_size": 4, "hidden_size": 3, "output_size": 2} | wrong))
 

@@ -70,7 +70,7 @@ def test_training_by_replays_equals_training(lr):
             plain = trainer._compute
 
             def step(batch, state=None, trainer=trainer, plain=plain):
-                return (*trainer._replay(batch), None) if trainer._losses else plain(batch, state)
+                return (*trainer._replay(batch), None) if trainer.step else plain(batch, state)
 
             trainer._replay.compute = lambda batch, plain=plain: plain(batch)[:3]
             trainer._compute = step

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ..checks import check_input, check_words, integer
-from .almost_linear import ALRNN, SEEDS, readout, states
+from .almost_linear import ALRNN, SEEDS
 from .init import Init
 from .net import Inputs, Net, Output, Seen, Weights
 
@@ -35,7 +35,8 @@ class EncoderDecoder(Net):
         seed, init: as for `ALRNN`, of both; each has its own draws.
 
     encoder, decoder: `ALRNN`s, to be read like any other (the encoder without a readout). An `Output` holds the
-    decoder's states; its last one is what an encoder can go on from.
+    decoder's states; its last one is what an encoder can go on from. part: their kind; a subclass that makes both of
+    another kind of net says so here.
 
     Raises:
         ValueError: sizes, stop or seed out of range, or no such init.
@@ -43,6 +44,7 @@ class EncoderDecoder(Net):
 
     kind = "encoder_decoder"
     maps = ("encoder.", "decoder.")
+    part: ClassVar[type[Net]] = ALRNN
     stops: Tensor  # (), the stop symbol, or -1
 
     def __init__(
@@ -72,7 +74,7 @@ class EncoderDecoder(Net):
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
-        self.stops = torch.tensor(-1 if self.stop is None else self.stop, device=self.decoder.b.device)
+        self.stops = torch.tensor(-1 if self.stop is None else self.stop, device=next(self.parameters()).device)
         return self  # made anew, as to_empty leaves buffers as they come
 
     @property
@@ -87,27 +89,31 @@ class EncoderDecoder(Net):
 
     @classmethod
     def run(cls, w: Weights, batch: Seen, last: int | None = None, state: Any = None) -> Output:
-        z = states(w, _given(batch), _encoded(w, batch, state), last or batch.last, "decoder.")
-        return Output(readout(w, z, "decoder."), z, z[:, :, -1])
+        given, before = Inputs(_given(batch), last or batch.last), cls._encoded(w, batch, state)
+        return cls.part.run(_part(w, "decoder."), given, state=before)
 
     @classmethod
     def predict(cls, w: Weights, batch: Seen, state: Any = None) -> Output:
-        given, stop = _given(batch), w["stops"][:, None, None]
-        words, z = not given.is_floating_point(), _encoded(w, batch, state)
-        steps: list[tuple[Tensor, Tensor]] = []
+        given, stop, decoder = _given(batch), w["stops"][:, None, None], _part(w, "decoder.")
+        words, state = not given.is_floating_point(), cls._encoded(w, batch, state)
+        steps: list[tuple[Any, ...]] = []  # y (K, B, 1, O) and z
         fed, ended = given[..., :1] if words else given[..., :1, :], torch.zeros_like(stop, dtype=torch.bool)
-        if not words and given.shape[-1] != w["decoder.b"].shape[-1]:
-            raise ValueError(f"outputs can be fed back only where given_size = {given.shape[-1]} is the output size")
         for _ in range(batch.last):
-            z = states(w, fed, z, 1, "decoder.")
-            y = readout(w, z, "decoder.")  # (K, B, 1, O)
+            y, z, state = cls.part.run(decoder, Inputs(fed, 1), state=state)
+            if not words and (N := given.shape[-1]) != y.shape[-1]:
+                raise ValueError(f"outputs can be fed back only where given_size = {N} is the output size")
             if words and steps:
                 y = torch.where(ended[..., None], steps[-1][0], y)
             steps.append((y, z))
-            fed, z = y.argmax(-1) if words else y, z[:, :, 0]
+            fed = y.argmax(-1) if words else y
             ended = fed == stop if words else ended
         y, z = (torch.cat(x, 2) for x in zip(*steps, strict=True))
-        return Output(y, z, z[:, :, -1])
+        return Output(y, z, state)
+
+    @classmethod
+    def _encoded(cls, w: Weights, batch: Seen, state: Any) -> Any:
+        """What the decoder goes on from: the encoder's last state."""
+        return cls.part.run(_part(w, "encoder."), Inputs(batch.s, 1), state=state).state
 
     def forward(self, s: Tensor, given: Tensor, free: bool = False) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """This net alone on s (B, T, N), or words (B, T), fed what is given, (B, L) or (B, L, given_size).
@@ -120,12 +126,10 @@ class EncoderDecoder(Net):
         Raises:
             ValueError, TypeError: as `ALRNN`, for s and for given.
         """
-        for name, x, shape, N in (
-            ("s", s, ("B", "T"), self.input_size),
-            ("given", given, (len(s), "L"), self.given_size),
-        ):
-            if not check_words(x, self.decoder.W, shape, N):
-                check_input(name, x, self.decoder.W, (*shape, N))
+        like, sizes = next(self.parameters()), {"s": self.input_size, "given": self.given_size}
+        for name, x, shape in (("s", s, ("B", "T")), ("given", given, (len(s), "L"))):
+            if not check_words(x, like, shape, N := sizes[name]):
+                check_input(name, x, like, (*shape, N))
             elif name == "given" and x.min() < 0:
                 raise ValueError(f"given must be symbols from 0 to {N - 1}, got {x.min()}")
         batch, w = Inputs(s, given.shape[1], given=given), {name: x[None] for name, x in self.weights().items()}
@@ -140,9 +144,9 @@ class EncoderDecoder(Net):
         return self.decoder.describe() | own | {"given_size": self.given_size, "stop": self.stop}
 
 
-def _encoded(w: Weights, batch: Seen, state: Tensor | None) -> Tensor:
-    """The encoder's last state, (K, B, M)."""
-    return states(w, batch.s, state, 1, "encoder.")[:, :, 0]
+def _part(w: Weights, at: str) -> dict[str, Tensor]:
+    """The weights of the encoder or the decoder, under the names that they have alone."""
+    return {name.removeprefix(at): x for name, x in w.items() if name.startswith(at)}
 
 
 def _given(batch: Seen) -> Tensor:

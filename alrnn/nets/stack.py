@@ -39,7 +39,8 @@ class Stack(nn.Module):
         self.kind, self.input_size, self.output_size = type(nets[0]), nets[0].input_size, nets[0].output_size
         self.hidden_size, self.given_size = nets[0].hidden_size, nets[0].given_size
         if len({type(net) for net in nets}) > 1:
-            raise ValueError(f"nets of one ensemble must be of one kind, got {_names(type(n) for n in nets)}")
+            names = dict.fromkeys(type(net).__name__ for net in nets)
+            raise ValueError(f"nets of one ensemble must be of one kind, got {', '.join(names)}")
         if len(set(map(id, nets))) < len(nets):
             raise ValueError("each net may be in an ensemble once, got one of them twice")
         facts = [{name: (w.shape, w.dtype, w.device) for name, w in net.weights().items()} for net in nets]
@@ -70,8 +71,7 @@ class Stack(nn.Module):
 
     def parts(self, theta: Tensor | None = None) -> dict[str, Tensor]:
         """Parameters by name, (K, *shape), as views of theta."""
-        weights = self.weights(theta)
-        return {name: weights[name] for name in self.shapes}
+        return {name: w for name, w in self.weights(theta).items() if name in self.shapes}
 
     def run(self, batch: Seen, last: int | None = None, state: Any = None) -> Output:
         """The kind's `run` with the weights of all K nets; what is given is not looked at."""
@@ -122,10 +122,6 @@ Ensemble = Stack  # its name in version 0.1.0
 
 def _flat(named: Sequence[dict[str, Tensor]]) -> Tensor:
     return torch.stack([torch.cat([x.flatten() for x in weights.values()]) for weights in named])
-
-
-def _names(kinds) -> str:
-    return ", ".join(dict.fromkeys(kind.__name__ for kind in kinds))
 
 
 def _check_net(net: Net) -> None:

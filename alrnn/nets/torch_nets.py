@@ -25,7 +25,7 @@ class TorchNet(Net):
     The start is torch's own but for what each is known to need: the ReLU RNN starts at the identity with small input
     weights (Le, Jaitly & Hinton 2015), the LSTM with a forget bias of 1 (Jozefowicz, Zaremba & Sutskever 2015).
     With words as inputs, each has a vector of hidden_size numbers, which is trained, too, and starts at .1 N as C does
-    in the AL-RNN; texts are run from their first word on.
+    in the AL-RNN; texts are run from their first word on. O = 0 is a net without a readout.
 
     Args:
         input_size: N. hidden_size: M. output_size: O. seed: as for `ALRNN`. inputs: "words" where s holds words.
@@ -48,7 +48,7 @@ class TorchNet(Net):
         super().__init__()
         self.input_size = N = integer("input_size", input_size, 1)
         self.hidden_size = integer("hidden_size", hidden_size, 1)
-        self.output_size = integer("output_size", output_size, 1)
+        self.output_size = integer("output_size", output_size, 0)
         if inputs not in ("numbers", "words"):
             raise ValueError(f"inputs must be numbers or words, got {inputs!r}")
         self.seed, self.inputs = integer("seed", seed, 0, SEEDS - 1), inputs
@@ -56,7 +56,7 @@ class TorchNet(Net):
         with START, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.cells = self.layer(hidden_size if words else N, hidden_size, batch_first=True)
-            self.readout = nn.Linear(hidden_size, output_size)
+            self.readout = nn.Linear(hidden_size, output_size) if output_size else None
             self.vectors = nn.Embedding(N, hidden_size) if words else None
             if self.vectors is not None:
                 nn.init.normal_(self.vectors.weight, std=0.1)
@@ -67,7 +67,7 @@ class TorchNet(Net):
 
     @classmethod
     def run(cls, w: Weights, batch: Seen, last: int | None = None, state: Any = None) -> Output:
-        runs, K = [], len(w["readout.bias"])
+        runs, K = [], len(w["cells.weight_hh_l0"])
         if batch.s.is_floating_point() == ("vectors.weight" in w):
             raise ValueError(f"{cls.__name__} was made for other inputs ('words' or 'numbers') than {batch.s.dtype}")
         own = batch.s.dim() == (4 if batch.s.is_floating_point() else 3)
@@ -76,7 +76,8 @@ class TorchNet(Net):
             runs.append(cls._one({name: x[k] for name, x in w.items()}, batch.s[k] if own else batch.s, before))
         z, *after = (torch.stack(x) for x in zip(*runs, strict=True))
         z = read(z, batch, last)
-        y = torch.baddbmm(w["readout.bias"][:, None], z.flatten(1, 2), w["readout.weight"].mT)
+        y = z.flatten(1, 2)
+        y = torch.baddbmm(w["readout.bias"][:, None], y, w["readout.weight"].mT) if "readout.bias" in w else y[..., :0]
         return Output(y.unflatten(1, z.shape[1:3]), z, tuple(after) if len(after) > 1 else after[0])
 
     @classmethod

@@ -66,8 +66,8 @@ class Trainer:
         if wrong := (~theta.isfinite()).any(1).nonzero().flatten().tolist():
             raise ValueError(f"weights of net {wrong[0]} contain NaN or infinite values")
         self._lost_at = torch.full((len(self.nets),), -1, device=theta.device)  # step at which a net diverged
-        self._losses: list[Tensor] = []
-        self._norms: list[Tensor] = []
+        # losses and norms, (2, steps, K), in one place: tensors kept one by one would break up the memory between them
+        self._past = theta.detach().new_zeros(2, self.settings["steps"], len(self.nets))
         self._shares: list[float] = []
         self._replay = Replay(lambda batch: self._compute(batch)[:3])
         self._rows = [theta] if len(set(self.rates)) == 1 else [nn.Parameter(row) for row in theta.data]
@@ -79,9 +79,8 @@ class Trainer:
     @property
     def history(self) -> History:
         """What happened so far."""
-        K, lost = len(self.nets), self._lost_at.tolist()
-        past = [torch.stack(x).cpu() if x else torch.zeros(0, K) for x in (self._losses, self._norms)]
-        loss, norm = ((x.float() if x.dtype == torch.bfloat16 else x).numpy() for x in past)  # which numpy has not
+        past, lost = self._past[:, : self.step].cpu(), self._lost_at.tolist()
+        loss, norm = (past.float() if past.dtype == torch.bfloat16 else past.clone()).numpy()  # which numpy has not
         return History(
             loss,
             norm,
@@ -119,7 +118,7 @@ class Trainer:
                 bar.update()
                 if self.step % LOOK == 0 or self.step == steps:
                     self._look()
-                    bar.set_postfix_str(f"loss {self._losses[-1].median().item():.3g}", refresh=False)
+                    bar.set_postfix_str(f"loss {self._past[0, self.step - 1].median().item():.3g}", refresh=False)
                 if on_step is not None and (self.step % every == 0 or self.step == steps):
                     stop = on_step(self)
                     if isinstance(stop, bool | np.bool_ | Tensor) and stop:
@@ -154,9 +153,9 @@ class Trainer:
 
     def _advance(self) -> None:
         """One step. What it changes it changes at the end, all at once: one that is interrupted has not begun."""
-        batch, here = self._streams.next(check=not self._losses)
+        batch, here = self._streams.next(check=self.step == 0)
         theta, state = self.stack.theta, here.state
-        if self._losses and theta.is_cuda and state is None and self._streams.window is None:
+        if self.step and theta.is_cuda and state is None and self._streams.window is None:
             loss, norm, grad = self._replay(batch)
         else:
             loss, norm, grad, state = self._compute(batch, state)
@@ -172,8 +171,7 @@ class Trainer:
             row.grad = grad if row is theta else grad[k]
         with uninterrupted():
             self._adam.step()
-            self._losses.append(loss)
-            self._norms.append(norm)
+            self._past[:, self.step] = torch.stack([loss, norm])
             self._shares.append(rate)
             self._streams.go_on(here, batch, state)
             self.step += 1
@@ -182,10 +180,10 @@ class Trainer:
         """Loss and norm of the gradient (K,), the clipped gradient (K, n), and the state after the last step."""
         w, theta = self.stack.weights(), self.stack.theta
         output = self.stack.kind.run(w, batch, state=state)
-        if not self._losses:
+        if self.step == 0:
             check_output(output, self.stack, batch, self.task, self.settings["window"] is not None)
         objective = loss = self._loss(output, batch)
-        if not self._losses:
+        if self.step == 0:
             check_parts(loss, w, self.stack, self.task)
         if self.settings["tau"] > 0:
             objective = loss + self.settings["tau"] * penalty(w, self.stack, self.settings["regularised"])
@@ -216,7 +214,6 @@ class Trainer:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write all that is needed to go on exactly as without a stop; the file appears whole or not at all."""
-        past = [torch.stack(x) if x else torch.zeros(0) for x in (self._losses, self._norms)]
         kept = {
             "nets": [told(net) for net in self.nets],
             "frozen": [[n for n, p in net.named_parameters() if not p.requires_grad] for net in self.nets],
@@ -225,7 +222,7 @@ class Trainer:
             "theta": self.stack.theta.detach(),
             "adam": self._adam.state_dict(),
             "place": [x if not isinstance(x, Batch) else vars(x) for x in self._streams.place],
-            "done": [self.step, self.seconds, *past, self._shares, self._lost_at],
+            "done": [self.step, self.seconds, *self._past[:, : self.step].clone(), self._shares, self._lost_at],
         }
         with written_whole(path) as file:
             torch.save(kept, file)
@@ -264,7 +261,7 @@ class Trainer:
         place = Place(drawn, whole and Batch(**whole).to(there), rest[0], each(rest[1], lambda x: x.to(there)))
         trainer._streams.place = place
         trainer.step, trainer.seconds, losses, norms, trainer._shares, lost_at = kept["done"]
-        trainer._losses, trainer._norms = list(losses.to(there)), list(norms.to(there))
+        trainer._past[:, : trainer.step] = torch.stack([losses, norms])
         trainer._lost_at = lost_at.to(there.device)
         return trainer
 
