@@ -749,6 +749,21 @@ def test_a_typed_text(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
+def test_reviews_are_read_in_their_chapter(reader: Callable[..., Visit]) -> None:
+    """What the reader types, word by word; shuffled, the same words in another order."""
+    visit = reader("tasks/sentiment", "light", 390)
+    page, part = visit.page, visit.page.locator("#hands-reviews")
+    part.locator("textarea").fill("not bad at all")
+    expect(part.locator(".status")).to_contain_text("All words are known.")
+    assert part.locator(".read").inner_text().split() == ["not", "bad", "at", "all"]
+    part.get_by_role("button", name="Shuffle the words").focus()
+    page.keyboard.press("Enter")
+    expect(part.locator(".status")).to_contain_text("Shuffled. P = 0: ")
+    assert sorted(part.locator(".read").inner_text().split()) == ["all", "at", "bad", "not"]
+    assert not visit.troubles and page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
+
+
 def test_nets_answer_in_the_page_as_in_alrnn(reader: Callable[..., Visit]) -> None:
     """Every net that a chapter exported, on random inputs or words: answers to 1e-5 of the largest."""
     visit = reader("trained")
@@ -805,7 +820,7 @@ def test_settings_that_cannot_be(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("name", ["trained", "train-here"])
+@pytest.mark.parametrize("name", ["trained", "train-here", "tasks/sentiment"])
 def test_pages_that_compute_stay_small(name: str, browser: Browser, site: str) -> None:
     """Under 3 MB with all that they load."""
     page, sizes = browser.new_page(), []

@@ -1,7 +1,13 @@
-// The page `trained`: starts each of its parts.
+// Starts each part that a page has: the page `trained` all of them, a chapter its own.
 "use strict";
 
-gates.start(document.getElementById("hands-adding"), "adding");
-gates.start(document.getElementById("hands-inversion"), "context");
-digits.start(document.getElementById("hands-digits"));
-reviews.start(document.getElementById("hands-reviews"));
+const parts = {
+  "hands-adding": (root) => gates.start(root, "adding"),
+  "hands-inversion": (root) => gates.start(root, "context"),
+  "hands-digits": (root) => digits.start(root),
+  "hands-reviews": (root) => reviews.start(root),
+};
+for (const [id, start] of Object.entries(parts)) {
+  const root = document.getElementById(id);
+  if (root) start(root);
+}
