@@ -820,7 +820,7 @@ def test_settings_that_cannot_be(reader: Callable[..., Visit]) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("name", ["trained", "train-here", "tasks/sentiment"])
+@pytest.mark.parametrize("name", ["trained", "train-here"])
 def test_pages_that_compute_stay_small(name: str, browser: Browser, site: str) -> None:
     """Under 3 MB with all that they load."""
     page, sizes = browser.new_page(), []
