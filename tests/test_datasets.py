@@ -141,7 +141,7 @@ def test_bundled_files_are_those_of_the_registry_and_the_readme():
     assert sum(path.stat().st_size for path in (ROOT / "data").rglob("*") if path.is_file()) < 10_000_000
     for entry in datasets.REGISTRY.values():
         assert entry.licence and entry.citation and entry.home.startswith("http")
-        assert all(len(bytes.fromhex(file.sha256)) == 32 for file in entry.files)
+        assert all(len(bytes.fromhex(file.blob or file.sha256)) == (20 if file.blob else 32) for file in entry.files)
 
 
 def test_digits():
@@ -209,7 +209,7 @@ def test_describe_lists_what_is_where(places):
     put(places["bundled"] / "digits.npz", b"")
     where = datasets.describe().set_index("name")["where"]
     found = {"digits": "bundled", "mnist": "cache", "spoken-digits": "not here", "imdb": "ALRNN_DATA"}
-    others = ["reviews", "two-step", "two-step-spikes", "shakespeare", "wikitext-2"]
+    others = ["reviews", "two-step", "two-step-spikes", "shakespeare", "wikitext-2", "wikitext-2-train"]
     assert where.to_dict() == found | dict.fromkeys(others, "not here")
 
 
@@ -224,6 +224,14 @@ def test_bundled_folder_beside_the_package(tmp_path, monkeypatch):
 def test_unknown_split(load):
     with pytest.raises(ValueError, match="'train' or 'test', not 'valid'"):
         load("valid")
+
+
+def test_a_file_known_by_its_git_blob(tmp_path):
+    """As `git hash-object` names it: the one of "hello" and a newline is in every tutorial."""
+    file = DataFile("hello.txt", 6, blob="ce013625030ba8dba906f756967f9e9ca394464a")
+    assert fetching._fault(b"hello\n", file) == ""
+    assert "is altered: git blob" in fetching._fault(b"jello\n", file)
+    assert "truncated" in fetching._fault(b"hell\n", file)
 
 
 def test_unknown_name():

@@ -208,6 +208,20 @@ def test_words_are_the_most_frequent_and_unknown_ones_one():
     assert task.text[:7].tolist() == [1, 3, 0, 0, 1, 0, 2]
 
 
+def test_published_parts_are_trained_on_and_held_out(monkeypatch):
+    parts = {"train": "abae" * 30, "valid": "bcae" * 20, "test": "ae" * 40}
+    monkeypatch.setattr(datasets, "wikitext2", parts.__getitem__)
+    task = tasks.Words(3, 6, 2, published=True)
+    assert task.known == ["<unk>", "a", "b"]  # of the training part
+    for split, part in (("train", "train"), ("validation", "valid"), ("test", "test")):
+        ((a, b),) = task.stretches[split]
+        assert [task.known[i] for i in task.text[a:b]] == [w if w in task.known else "<unk>" for w in parts[part]]
+    small = tasks.Words(3, 6, 2)
+    assert small.stretches == {"train": [(0, 80)], "validation": [(80, 120)], "test": [(120, 160)]}
+    with pytest.raises(ValueError, match="published must be True or False, got 1"):
+        tasks.Words(published=1)
+
+
 def test_bits_are_nats_over_log_two():
     task, y = Small(length=4, warmup=0), torch.randn(2, 3, 4, 65)
     batch = task.held_out("test", 3)

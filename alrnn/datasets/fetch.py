@@ -148,8 +148,10 @@ def _as_packed(file: DataFile) -> bool:
 
 def _fault(content: bytes, file: DataFile) -> str:
     """What is wrong with the content of a file; empty if nothing is."""
-    expected = file.unpacked or file.size
-    if len(content) == expected and (found := hashlib.sha256(content).hexdigest()) == file.sha256:
+    expected, found = file.unpacked or file.size, hashlib.sha256(content)
+    if file.blob:
+        found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+    if len(content) == expected and found.hexdigest() == (file.blob or file.sha256):
         return ""
     if content[:4096].lstrip(BEFORE_MARKUP).startswith(b"<"):
         return WEB_PAGE
@@ -158,7 +160,8 @@ def _fault(content: bytes, file: DataFile) -> str:
     if len(content) != expected:
         what = "truncated" if len(content) < expected else "too long"
         return f"is {what}: {len(content):,} bytes, expected {expected:,}"
-    return f"is altered: SHA-256 {found}, expected {file.sha256}"
+    kind = "git blob" if file.blob else "SHA-256"
+    return f"is altered: {kind} {found.hexdigest()}, expected {file.blob or file.sha256}"
 
 
 def _download(file: DataFile) -> tuple[Path, bytes]:

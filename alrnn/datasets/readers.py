@@ -72,10 +72,11 @@ def shakespeare() -> str:
 
 
 def wikitext2(part: str) -> list[str]:
-    """The words of WikiText-2's part "valid" or "test" in order, "<eos>" at the end of each line."""
-    if part not in ("valid", "test"):
-        raise ValueError(f"part must be 'valid' or 'test', not {part!r}")
-    text = obtain("wikitext-2", REGISTRY["wikitext-2"].files[part == "test"])[1].decode("utf-8")
+    """The words of WikiText-2's part "train", "valid" or "test" in order, "<eos>" at the end of each line."""
+    if part not in ("train", "valid", "test"):
+        raise ValueError(f"part must be 'train', 'valid' or 'test', not {part!r}")
+    name = "wikitext-2-train" if part == "train" else "wikitext-2"
+    text = obtain(name, REGISTRY[name].files[part == "test"])[1].decode("utf-8")
     return [word for line in text.splitlines() for word in [*line.split(), "<eos>"]]
 
 

@@ -14,15 +14,17 @@ class DataFile:
     """One file: its path below each data folder, and how to know it again.
 
     `size` is in bytes, as published. `sha256` is that of the file or, if `unpacked` (bytes) is given, of the content of
-    this gzip file, so that a recompressed copy is as good as the original. `also` lists files that may take its place,
-    `elsewhere` folders below a data folder in which others keep it.
+    this gzip file, so that a recompressed copy is as good as the original; `blob`, where that is all that is known, the
+    name that git gives it. `also` lists files that may take its place, `elsewhere` folders below a data folder in which
+    others keep it.
     """
 
     path: str
     size: int
-    sha256: str
+    sha256: str = ""
     url: str = ""  # empty: bundled, or not to be downloaded
     unpacked: int = 0
+    blob: str = ""  # SHA-1 of "blob SIZE", a zero byte and the content
     also: tuple["DataFile", ...] = ()
     elsewhere: tuple[str, ...] = ()
 
