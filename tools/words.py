@@ -2,8 +2,9 @@
 
 "small" trains on the published test part and is scored on the two halves of the validation part. "published" is the
 same on the published parts, with ten times as many steps, where the training part is at hand. AL-RNNs of M = 64 units;
-tied ones, which answer with the word vectors that they read with; a GRU and an LSTM as large as the untied ones with
-P = M; counts of up to three words. Each net at several rates. One row a net: bits a word.
+tied ones, which answer with the word vectors that they read with, also with a blank step before each answer; a GRU and
+an LSTM as large as the untied ones with P = M; counts of up to three words. Each net at three rates, with ten thousand
+words at two. One row a net: bits a word.
 """
 
 from __future__ import annotations
@@ -20,55 +21,59 @@ from alrnn.sweep import run
 from alrnn.tasks import Words
 from alrnn.theory import KneserNey
 
-M, SIZES, SEEDS, RATES = 64, (0, 5, 10, 20, 64), 5, (5e-3, 1e-2, 2e-2)
-LARGE = (0, 64)  # P where the vocabulary is five times as large
+M, SIZES, SEEDS, STEPS = 64, (0, 5, 10, 20, 64), 5, 1_000
+RATES = {"gru": (1e-2, 2e-2, 4e-2), "lstm": (1e-2, 2e-2, 4e-2)}  # the others:
+SLOWER = (5e-3, 1e-2, 2e-2)
+KINDS = {  # model, what is read, blank step -> P, with two and with ten thousand words
+    ("alrnn", "linear", False): (SIZES, (0, M)),
+    ("alrnn", "phi", False): (SIZES[1:], ()),
+    ("alrnn_tied", "linear", True): (SIZES, ()),
+    ("alrnn_tied", "linear", False): ((0, M), ()),
+    ("gru", "linear", False): ((M,), ()),
+    ("lstm", "linear", False): ((M,), ()),
+}
 START = Init("rotation", value=0.9, pwl=0.9, C=0.3)
 PEERS = {"gru": GRU, "lstm": LSTM}
 
 
 class Tied(ReadoutALRNN):
-    """Answers with the word vectors it reads with: y_t = C^T z_t + b, or C^T phi(z_t) + b."""
+    """Answers with the word vectors it reads with: y_t = C^T z_t + b; a blank symbol, the last one, is no answer."""
 
     kind = "alrnn_tied"
 
-    def __init__(self, input_size: int, hidden_size: int, nonlinear_size: int, readout="linear", seed=0, init=START):
-        super().__init__(input_size, hidden_size, nonlinear_size, input_size, readout, seed=seed, init=init)
+    def __init__(self, input_size: int, hidden_size: int, nonlinear_size: int, output_size: int, seed=0, init=START):
+        super().__init__(input_size, hidden_size, nonlinear_size, output_size, seed=seed, init=init)
         del self.D
 
     @classmethod
     def run(cls, w: Weights, batch: Seen, last: int | None = None, state=None) -> Output:
-        return super().run({**w, "D": w["C"].mT}, batch, last, state)
+        return super().run({**w, "D": w["C"][..., : w["b"].shape[-1]].mT}, batch, last, state)
 
 
 def net(model: str, readout: str, task: Words, P: int, seed: int) -> Net:
-    N = task.input_size
+    N, O = task.input_size, task.output_size  # noqa: E741
     if model == "alrnn":
-        return ReadoutALRNN(N, M, P, N, readout, seed=seed, init=START)
+        return ReadoutALRNN(N, M, P, O, readout, seed=seed, init=START)
     if model == "alrnn_tied":
-        return Tied(N, M, P, readout, seed)
-    kind, count = PEERS[model], ReadoutALRNN(N, M, M, N).size()
-    return kind(N, equal_size(kind, N, N, count, "words"), N, seed, "words")
+        return Tied(N, M, P, O, seed)
+    kind, count = PEERS[model], ReadoutALRNN(N, M, M, O).size()
+    return kind(N, equal_size(kind, N, O, count, "words"), O, seed, "words")
 
 
-def pieces(published: bool, vocabularies: tuple[int, ...] = (2_000, 10_000)) -> Pieces:
-    for vocabulary in vocabularies:
-        task = Words(vocabulary, published=published)
-        few, steps = vocabulary > 2_000, 10_000 if published else 1_000
+def pieces(published: bool) -> Pieces:
+    def about(V: int, model: str, readout: str, blank: bool = False, lr: float = 0.0, seed: int = 0) -> dict:
+        return dict(model=model, readout=readout, blank=blank, vocabulary=V, lr=lr, seed=seed)
 
-        def about(model: str, readout: str, lr: float = 0.0, seed: int = 0, V: int = vocabulary) -> dict:
-            return {"model": model, "readout": readout, "vocabulary": V, "lr": lr, "seed": seed}
-
+    for many, V in enumerate((2_000, 10_000)):
+        task = {blank: Words(V, blank=blank, published=published) for blank in (False, True)}
         for n in (1, 2, 3):
-            yield about(f"{n}-gram", "counts"), partial(counted, task, n)
-        kinds = [("alrnn", "linear"), ("alrnn_tied", "linear")]
-        if not few:
-            kinds += [("alrnn", "phi"), ("gru", "linear"), ("lstm", "linear")]
-        for seed in range(3 if few else SEEDS):
-            for lr in RATES[1:2] if few else RATES:
-                for model, readout in kinds:
-                    sizes = [P for P in (LARGE if few else SIZES) if P or readout != "phi"]
-                    how = partial(trained, model, readout, task, [M] if model in PEERS else sizes, steps, lr, seed)
-                    yield about(model, readout, lr, seed), how
+            yield about(V, f"{n}-gram", "counts"), partial(counted, task[False], n)
+        for seed in range(SEEDS):
+            for (model, readout, blank), sizes in KINDS.items():
+                for lr in RATES.get(model, SLOWER)[: 2 if many else 3] if sizes[many] else ():
+                    nets = [net(model, readout, task[blank], P, seed) for P in sizes[many]]
+                    how = partial(trained, nets, task[blank], STEPS * (10 if published else 1), lr)
+                    yield about(V, model, readout, blank, lr, seed), how
 
 
 def counted(task: Words, n: int) -> pd.DataFrame:
@@ -78,11 +83,10 @@ def counted(task: Words, n: int) -> pd.DataFrame:
     return pd.DataFrame([{split: counts.bits(task.text, where) for split, where in asked.items()}])
 
 
-def trained(model: str, readout: str, task: Words, sizes: list[int], steps: int, lr: float, seed: int) -> pd.DataFrame:
-    nets = [net(model, readout, task, P, seed) for P in sizes]
+def trained(nets: list[Net], task: Words, steps: int, lr: float) -> pd.DataFrame:
     found = run(nets, task, "drop", False, steps=steps, batch_size=32, lr=lr, clip=1.0).table
     keep = ["M", "parameters", "steps", "batch_size", "clip", "validation", "test", "seconds", "version"]
-    return found[keep].assign(P=sizes if model not in PEERS else float("nan"))
+    return found[[*(c for c in found if c == "P"), *keep]]
 
 
 if __name__ == "__main__":
