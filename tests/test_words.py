@@ -38,6 +38,27 @@ def test_tied_nets_are_untied_ones_that_answer_with_their_words(blank):
         assert plain.size() - one.size() == 5 * 7
 
 
+@pytest.mark.parametrize("P", [0, 4])
+def test_the_last_words_votes_of_a_tied_net_are_symmetric_without_a_blank_step(P):
+    """Centred over words read and words expected they are those of C^T C; in the mean a word votes for itself."""
+
+    def votes(blank):
+        one = Tied(6 + blank, 7, P, 6, init=some("linear", P).init).double()
+        last = torch.arange(6)[:, None]
+        past = torch.tensor([[0, 3, 1]]).expand(6, 3)
+        s = torch.cat([past, last] + [torch.full_like(last, 6)] * blank, 1)
+        y = one(s)[0][:, -1].detach()
+        return y - y.mean(0) - y.mean(1, keepdim=True) + y.mean(), one
+
+    found, one = votes(blank=False)
+    C = one.C.detach() - one.C.detach().mean(1, keepdim=True)
+    torch.testing.assert_close(found, C.T @ C)
+    torch.testing.assert_close(found, found.T)
+    assert found.diagonal().sum() > 0
+    with_blank, _ = votes(blank=True)
+    assert (with_blank - with_blank.T).abs().max() > 0.1
+
+
 def test_peers_are_as_large():
     task = Own(300, 9, 3)
     count = net("alrnn", "linear", task, 64, 0).size()

@@ -40,6 +40,7 @@ class Tied(ReadoutALRNN):
     """Answers with the word vectors it reads with: y_t = C^T z_t + b; a blank symbol, the last one, is no answer."""
 
     kind = "alrnn_tied"
+    forward = Net.forward
 
     def __init__(self, input_size: int, hidden_size: int, nonlinear_size: int, output_size: int, seed=0, init=START):
         super().__init__(input_size, hidden_size, nonlinear_size, output_size, seed=seed, init=init)
