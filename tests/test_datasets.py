@@ -226,7 +226,7 @@ def test_unknown_split(load):
         load("valid")
 
 
-def test_a_file_known_by_its_git_blob(tmp_path):
+def test_a_file_known_by_its_git_blob():
     """As `git hash-object` names it: the one of "hello" and a newline is in every tutorial."""
     file = DataFile("hello.txt", 6, blob="ce013625030ba8dba906f756967f9e9ca394464a")
     assert fetching._fault(b"hello\n", file) == ""

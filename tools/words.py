@@ -14,7 +14,8 @@ from functools import partial
 import pandas as pd
 from pieces import Pieces, command
 
-from alrnn.nets import GRU, LSTM, Init, Net, ReadoutALRNN
+from alrnn.experiments.catalogue import MODELS
+from alrnn.nets import Init, Net, ReadoutALRNN
 from alrnn.nets.net import Output, Seen, Weights
 from alrnn.nets.torch_nets import equal_size
 from alrnn.sweep import run
@@ -22,8 +23,8 @@ from alrnn.tasks import Words
 from alrnn.theory import KneserNey
 
 M, SIZES, SEEDS, STEPS = 64, (0, 5, 10, 20, 64), 5, 1_000
-RATES = {"gru": (1e-2, 2e-2, 4e-2), "lstm": (1e-2, 2e-2, 4e-2)}  # the others, with two and with ten thousand words:
-SLOWER = ((5e-3, 1e-2, 2e-2), (2.5e-3, 5e-3, 1e-2))
+RATES = ((5e-3, 1e-2, 2e-2), (2.5e-3, 5e-3, 1e-2))  # with two and with ten thousand words
+PEERS = (1e-2, 2e-2, 4e-2)  # rates of GRU and LSTM
 KINDS = {  # model, what is read, blank step -> P, with two and with ten thousand words
     ("alrnn", "linear", False): (SIZES, (0, M)),
     ("alrnn", "phi", False): (SIZES[1:], ()),
@@ -33,7 +34,6 @@ KINDS = {  # model, what is read, blank step -> P, with two and with ten thousan
     ("lstm", "linear", False): ((M,), ()),
 }
 START = Init("rotation", value=0.9, pwl=0.9, C=0.3)
-PEERS = {"gru": GRU, "lstm": LSTM}
 
 
 class Tied(ReadoutALRNN):
@@ -57,7 +57,7 @@ def net(model: str, readout: str, task: Words, P: int, seed: int) -> Net:
         return ReadoutALRNN(N, M, P, O, readout, seed=seed, init=START)
     if model == "alrnn_tied":
         return Tied(N, M, P, O, seed)
-    kind, count = PEERS[model], ReadoutALRNN(N, M, M, O).size()
+    kind, count = MODELS[model], ReadoutALRNN(N, M, M, O).size()
     return kind(N, equal_size(kind, N, O, count, "words"), O, seed, "words")
 
 
@@ -71,7 +71,7 @@ def pieces(published: bool) -> Pieces:
             yield about(V, f"{n}-gram", "counts"), partial(counted, task[False], n)
         for seed in range(SEEDS):
             for (model, readout, blank), sizes in KINDS.items():
-                for lr in RATES.get(model, SLOWER[many]) if sizes[many] else ():
+                for lr in (PEERS if model in MODELS else RATES[many]) if sizes[many] else ():
                     nets = [net(model, readout, task[blank], P, seed) for P in sizes[many]]
                     how = partial(trained, nets, task[blank], STEPS * (10 if published else 1), lr)
                     yield about(V, model, readout, blank, lr, seed), how
