@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from small_nets import build, random_net, run, step
 
@@ -424,6 +424,7 @@ def test_stable_on_each_side_and_yet_not_at_the_border():
     assert (np.abs(step(net, near, times=300) - point.z).max(1) > 1).all()
 
 
+@example(1, 1.078125, 1)  # its slowest mode keeps .9987 a step
 @given(st.integers(0, 10_000), st.floats(0.2, 1.1), st.integers(1, 3))
 @settings(max_examples=150, deadline=None)
 def test_stable_at_a_border_is_true_in_the_run(seed, scale, P):
@@ -438,7 +439,9 @@ def test_stable_at_a_border_is_true_in_the_run(seed, scale, P):
     assert not point.stable or max(radii) < 1
     if point.stable:
         near = point.z + rng.normal(size=(40, 4)) * 1e-3
-        assert np.abs(step(net, near, times=4000) - point.z).max() < 1e-6
+        slowest = max(radii)
+        assume(slowest < 1 - 1e-4)  # else the run takes too long to tell
+        assert np.abs(step(net, near, times=int(20 / (1 - slowest))) - point.z).max() < 1e-6
     if max(np.linalg.norm(rg.jacobians(net, bits), 2) for bits in itertools.product((0, 1), repeat=P)) < 1:
         assert point.stable
 
